@@ -1,0 +1,8 @@
+"""Addresses: the admin, the annotators' pages, the reports."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", admin.site.urls),
+]
