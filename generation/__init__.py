@@ -1,0 +1,1 @@
+"""Corpora, systems and the replies that workers write."""

@@ -1,0 +1,6 @@
+"""What generation tells those above it, whom it does not know."""
+
+from django.dispatch import Signal
+
+#: An order has nothing left to write. Arguments: order.
+order_settled = Signal()
