@@ -1,0 +1,1 @@
+"""Agreement, preferences, reports: what the judgements say and what may be claimed."""

@@ -1,0 +1,1 @@
+"""Campaigns, their items and annotators, and the pages where replies are rated."""

@@ -1,0 +1,327 @@
+"""Who judges what: claims of slots, hand-ins, skips, and what becomes of a lease that ran out.
+
+Every function takes `now`, the database's time, and is one transaction.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from annotations import balance
+from annotations.design import SPACING
+from annotations.models import Assignment, Campaign, Criterion, Draft, Flag, Judgement, Participation, Slot
+
+#: How many free slots a claim looks at, to find one that evens this person's sides.
+LOOK = 64
+
+
+class Conflict(Exception):
+    """An answer that cannot be taken: the assignment is over, or was handed in from elsewhere."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of an answer: it counts, or it is kept as surplus."""
+
+    result: Literal["counted", "surplus"]
+    again: bool = False  # it was stored before, under the same submit id
+
+
+def _locked(rows: QuerySet[Any], *, skip: bool = False) -> QuerySet[Any]:
+    """Rows locked until the transaction ends. On SQLite the transaction itself is the lock."""
+    if skip and connection.features.has_select_for_update_skip_locked:
+        return rows.select_for_update(skip_locked=True, of=("self",))
+    if connection.features.has_select_for_update:
+        return (
+            rows.select_for_update(of=("self",))
+            if connection.features.has_select_for_update_of
+            else (rows.select_for_update())
+        )
+    return rows
+
+
+def fair_load(campaign: Campaign, slots: int, people: int) -> int:
+    """How many items one person may judge: what the campaign says, and never over twice the mean load."""
+    mean = slots / max(people, campaign.expected_annotators, 1)
+    return min(campaign.items_per_annotator, max(1, math.floor(2 * mean)))
+
+
+def load_limit(participation: Participation) -> int:
+    campaign = participation.campaign
+    slots = Slot.objects.filter(campaign=campaign, run=participation.run_id).count()
+    if participation.run_id:
+        # A run says itself how many annotators it has; they share the work as they come.
+        return campaign.items_per_annotator
+    return fair_load(campaign, slots, campaign.expected_annotators)
+
+
+def release_expired(campaign: Campaign | None, now: datetime) -> int:
+    """Ends showings whose lease has run out and frees their slots. They still count as seen."""
+    with transaction.atomic():
+        over = Assignment.objects.filter(status=Assignment.Status.OPEN, lease_until__lt=now)
+        if campaign is not None:
+            over = over.filter(participation__campaign=campaign)
+        found = list(_locked(over, skip=True).values_list("pk", "slot_id"))
+        if not found:
+            return 0
+        Assignment.objects.filter(pk__in=[pk for pk, _ in found]).update(
+            status=Assignment.Status.EXPIRED, ended_at=now
+        )
+        Slot.objects.filter(pk__in=[slot for _, slot in found if slot]).update(free=True)
+        return len(found)
+
+
+def reconcile(campaign: Campaign) -> int:
+    """Sets `free` right where it does not agree with the assignments; returns how many slots were wrong."""
+    held = Assignment.objects.live().filter(slot=OuterRef("pk"))
+    with transaction.atomic():
+        slots = Slot.objects.filter(campaign=campaign)
+        return slots.filter(free=True).filter(Exists(held)).update(free=False) + slots.filter(
+            free=False
+        ).exclude(Exists(held)).update(free=True)
+
+
+def current(participation: Participation) -> Assignment | None:
+    """The open assignment, if there is one: returning to the page gives the same item."""
+    return (
+        Assignment.objects.filter(participation=participation, status=Assignment.Status.OPEN)
+        .select_related("item__context__thread__corpus", "item__reply_a", "item__reply_b", "slot")
+        .first()
+    )
+
+
+def claim(participation: Participation, now: datetime) -> Assignment | None:
+    """The next item for this person, or the one they have open; None when nothing is left for them."""
+    campaign = participation.campaign
+    with transaction.atomic():
+        # One claim at a time per person: two tabs get the same item.
+        _locked(Participation.objects.filter(pk=participation.pk)).get()
+        release_expired(campaign, now)
+        lease_until = now + timedelta(minutes=campaign.lease_minutes)
+        if opened := current(participation):
+            Assignment.objects.filter(pk=opened.pk).update(lease_until=lease_until)
+            return opened
+        shown = list(
+            Assignment.objects.filter(participation=participation)
+            .order_by("place")
+            .values_list(
+                "item_id",
+                "item__context_id",
+                "status",
+                "left",
+                "item__reply_a__system_id",
+                "item__reply_b__system_id",
+            )
+        )
+        held = [row for row in shown if row[2] in (Assignment.Status.OPEN, Assignment.Status.SUBMITTED)]
+        if len(held) >= load_limit(participation):
+            return None
+        slot = _choose(participation, shown, _sides(held))
+        if slot is None:
+            return None
+        slot.free = False
+        slot.save(update_fields=["free"])
+        Assignment.objects.create(
+            participation=participation,
+            item=slot.item,
+            slot=slot,
+            purpose=Assignment.Purpose.MAIN,
+            left=slot.left,
+            place=len(shown) + 1,
+            opened_at=now,
+            lease_until=lease_until,
+        )
+        return current(participation)
+
+
+def _sides(held: list[tuple[Any, ...]]) -> dict[int, int]:
+    """Per system: how much oftener it stood left than right."""
+    evenness: dict[int, int] = {}
+    for _, _, _, left, system_a, system_b in held:
+        sign = 1 if left == Slot.Left.A else -1
+        evenness[system_a] = evenness.get(system_a, 0) + sign
+        evenness[system_b] = evenness.get(system_b, 0) - sign
+    return evenness
+
+
+def _choose(
+    participation: Participation, shown: list[tuple[Any, ...]], sides: Mapping[Any, int]
+) -> Slot | None:
+    """Among the free slots of the lowest pass that has one for this person, the one that best evens the sides."""
+    campaign = participation.campaign
+    free = eligible(participation, shown)
+    places = campaign.items.filter(kind="main").count()
+    start = balance.start_point(
+        campaign.seed, f"{participation.run.name if participation.run else ''}:{participation.number}", places
+    )
+    for number in range(1, campaign.annotators_per_item + 1):
+        found: list[Slot] = []
+        for part in (Q(position__gte=start), Q(position__lt=start)):
+            if len(found) < LOOK:
+                rows = (
+                    free.filter(part, number=number)
+                    .order_by("position")
+                    .select_related("item__reply_a", "item__reply_b")
+                )
+                found += list(_locked(rows, skip=True)[: LOOK - len(found)])
+        if found:
+            by_id = {slot.pk: slot for slot in found}
+            candidates = [balance.Candidate(slot.pk, *_systems(slot)) for slot in found]
+            return by_id[balance.most_even(candidates, sides).slot]
+    return None
+
+
+def _systems(slot: Slot) -> tuple[Any, Any]:
+    a = slot.item.reply_a.system_id if slot.item.reply_a else None
+    b = slot.item.reply_b.system_id if slot.item.reply_b else None
+    return (a, b) if slot.left == Slot.Left.A else (b, a)
+
+
+def eligible(participation: Participation, shown: list[tuple[Any, ...]] | None = None) -> QuerySet[Slot]:
+    """The free slots that this person may have now."""
+    campaign = participation.campaign
+    if shown is None:
+        shown = list(
+            Assignment.objects.filter(participation=participation)
+            .order_by("place")
+            .values_list("item_id", "item__context_id")
+        )
+    free = Slot.objects.filter(campaign=campaign, run=participation.run_id, free=True)
+    free = free.exclude(item__in=[row[0] for row in shown])
+    recent = shown if campaign.same_context == Campaign.SameContext.ONCE else shown[-SPACING:]
+    return free.exclude(item__context__in={row[1] for row in recent})
+
+
+def remaining(participation: Participation) -> int:
+    """How many more items this person could get: never a promise, since others take them too."""
+    shown = Assignment.objects.filter(participation=participation)
+    done = shown.counted().count()
+    free = Slot.objects.filter(campaign=participation.campaign, run=participation.run_id, free=True)
+    free = free.exclude(item__in=shown.values("item"))
+    if participation.campaign.same_context == Campaign.SameContext.ONCE:
+        left = free.exclude(item__context__in=shown.values("item__context")).values("item__context")
+    else:
+        left = free.values("item")
+    opened = shown.filter(status=Assignment.Status.OPEN).count()
+    limit = max(load_limit(participation) - done - opened, 0)
+    return opened + len(left.distinct()[:limit])
+
+
+def submit(
+    assignment: Assignment,
+    submit_id: str,
+    answers: Mapping[tuple[str, str], str],
+    now: datetime,
+    *,
+    reasons: Mapping[str, str] | None = None,
+    layout: str = "",
+    seconds: float | None = None,
+    fold_opened: bool = False,
+    changes: int = 0,
+) -> Receipt:
+    """Stores the answers, keyed by (criterion, side); they are complete and valid.
+
+    Late answers are stored too: they count if the slot, or another of the item with the same side, is free.
+    Raises Conflict when the assignment is over or was handed in under another submit id.
+    """
+    with transaction.atomic():
+        held = (
+            _locked(Assignment.objects.filter(pk=assignment.pk))
+            .select_related("participation__campaign")
+            .get()
+        )
+        status = Assignment.Status
+        if held.status in (status.SUBMITTED, status.SURPLUS):
+            if held.submit_id == submit_id:
+                return Receipt("counted" if held.status == status.SUBMITTED else "surplus", again=True)
+            raise Conflict("This one was saved before.")
+        if held.status in (status.SKIPPED, status.RETURNED, status.WITHDRAWN):
+            raise Conflict("This one is over.")
+        late = held.status == status.EXPIRED
+        held.status = _place_for(held, late)
+        held.submit_id, held.ended_at = submit_id, now
+        held.layout, held.seconds, held.fold_opened, held.changes = layout, seconds, fold_opened, changes
+        held.save()
+        criteria = {criterion.key: criterion for criterion in held.participation.campaign.criteria.all()}
+        Judgement.objects.bulk_create(
+            [
+                Judgement(
+                    assignment=held,
+                    criterion=criteria[key],
+                    side=side,
+                    value=value,
+                    reason=(reasons or {}).get(key, ""),
+                    given_at=now,
+                )
+                for (key, side), value in answers.items()
+            ]
+        )
+        Draft.objects.filter(assignment=held).delete()
+        return Receipt("counted" if held.status == status.SUBMITTED else "surplus")
+
+
+def _place_for(held: Assignment, late: bool) -> Assignment.Status:
+    """Whether a hand-in counts; a late one needs its slot back, or its twin."""
+    campaign = held.participation.campaign
+    if (
+        campaign.status not in (Campaign.Status.OPEN, Campaign.Status.PAUSED)
+        and not held.participation.run_id
+    ):
+        if held.slot_id:
+            Slot.objects.filter(pk=held.slot_id).update(free=True)
+        return Assignment.Status.SURPLUS
+    if not late or held.slot_id is None:
+        return Assignment.Status.SUBMITTED
+    twins = Slot.objects.filter(item=held.item_id, run=held.participation.run_id, left=held.left, free=True)
+    free = list(_locked(twins))
+    if not free:
+        return Assignment.Status.SURPLUS
+    slot = next((twin for twin in free if twin.pk == held.slot_id), free[0])
+    slot.free = False
+    slot.save(update_fields=["free"])
+    held.slot = slot
+    return Assignment.Status.SUBMITTED
+
+
+def skip(assignment: Assignment, reason: str, now: datetime) -> None:
+    """Ends a showing without an answer and frees its slot. Raises Conflict when it is over already."""
+    with transaction.atomic():
+        held = _locked(Assignment.objects.filter(pk=assignment.pk)).get()
+        if held.status not in (Assignment.Status.OPEN, Assignment.Status.EXPIRED):
+            raise Conflict("This one is over.")
+        if held.status == Assignment.Status.OPEN and held.slot_id:
+            Slot.objects.filter(pk=held.slot_id).update(free=True)
+        held.status, held.skip_reason, held.ended_at = Assignment.Status.SKIPPED, reason, now
+        held.save(update_fields=["status", "skip_reason", "ended_at"])
+        Draft.objects.filter(assignment=held).delete()
+
+
+def keep_draft(assignment: Assignment, answers: Mapping[str, str], now: datetime) -> None:
+    """Keeps what is answered so far, and renews the lease: whoever answers is there."""
+    with transaction.atomic():
+        held = (
+            _locked(Assignment.objects.filter(pk=assignment.pk))
+            .select_related("participation__campaign")
+            .get()
+        )
+        if held.status != Assignment.Status.OPEN:
+            raise Conflict("This one is over.")
+        held.lease_until = now + timedelta(minutes=held.participation.campaign.lease_minutes)
+        held.save(update_fields=["lease_until"])
+        Draft.objects.update_or_create(
+            assignment=held, defaults={"answers": dict(answers), "updated_at": now}
+        )
+
+
+def flag(assignment: Assignment, reason: str, text: str, now: datetime) -> Flag:
+    """Keeps a report; the item can still be answered."""
+    return Flag.objects.create(assignment=assignment, reason=reason, text=text, given_at=now)
+
+
+def criteria_of(campaign: Campaign) -> list[Criterion]:
+    return list(campaign.criteria.order_by("position", "id"))

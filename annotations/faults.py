@@ -1,0 +1,177 @@
+"""What is wrong with the description of a campaign: the same findings for the campaign file and the admin's form."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from annotations.design import Fault, candidates, items_per_context, pairs_of, people_faults
+from annotations.models import Campaign, CampaignSystem, Criterion
+from annotations.scales import SCALES
+from generation.engines import Decoding, DecodingFault
+from generation.models import System
+
+LANGUAGES = ("sv", "en")
+
+
+def system_faults(system: System, key: str) -> list[Fault]:
+    """A system by itself: its decoding, its model, and that a used one is not changed under its name."""
+    faults = []
+    try:
+        Decoding.from_table(system.decoding)
+    except DecodingFault as wrong:
+        faults += [Fault(f"{key}.decoding.{name}", message) for name, message in wrong.faults]
+    if system.kind == System.Kind.TRANSFORMERS and not re.match(r"(path|hub):.", system.model):
+        faults.append(
+            Fault(f"{key}.model", 'Name a model folder as "path:FOLDER", below one of the model folders.')
+        )
+    if system.kind == System.Kind.HUMAN and (system.model or system.decoding):
+        faults.append(
+            Fault(f"{key}.model", "The human reference has no model and no decoding. Leave them out.")
+        )
+    known = System.objects.filter(name=system.name).first()
+    if known and known.pk != system.pk and known.settings != system.settings and known.is_used:
+        changed = [part for part, value in known.settings.items() if value != system.settings[part]]
+        faults.append(
+            Fault(
+                f"{key}.name",
+                f"{system.name} has written replies with another {' and '.join(changed)}. "
+                "Give the new settings a new name.",
+            )
+        )
+    return faults
+
+
+def design_faults(
+    campaign: Campaign, places: Sequence[CampaignSystem], criteria: Sequence[Criterion]
+) -> list[Fault]:
+    """Whether the parts fit each other. Instances need not be saved; the corpus must be."""
+    faults = []
+    names = [place.system.name for place in places]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    faults += [Fault("systems", f"{name} stands there twice.") for name in twice]
+    for language in campaign.languages or []:
+        if language not in LANGUAGES:
+            faults.append(Fault("campaign.languages", f"The pages exist in sv and en, not in {language!r}."))
+    if not campaign.languages:
+        faults.append(Fault("campaign.languages", 'Name at least one language of the pages: "sv" or "en".'))
+    if not re.fullmatch(r"last|random|[1-9]\d{0,3}", str(campaign.cut)):
+        faults.append(Fault("sample.cut", 'Use "last", "random", or a number of posts shown.'))
+    elif campaign.contexts_per_thread > 1 and campaign.cut != "random":
+        faults.append(
+            Fault("sample.contexts_per_thread", 'Several contexts of one thread need cut = "random".')
+        )
+    if campaign.min_posts > campaign.max_posts:
+        faults.append(
+            Fault(
+                "sample.min_posts", f"It is {campaign.min_posts}, more than max_posts ({campaign.max_posts})."
+            )
+        )
+    if campaign.opens and campaign.closes and campaign.opens >= campaign.closes:
+        faults.append(Fault("access.closes", "It closes before it opens."))
+    if campaign.design == Campaign.Design.SIDE_BY_SIDE and len(names) < 2:
+        faults.append(Fault("systems", "A side-by-side study compares at least two systems."))
+    faults += _criteria_faults(campaign, criteria)
+    if not faults:
+        faults += _numbers_faults(campaign, places, names)
+    return faults + plan_faults(campaign.plan, names, [criterion.key for criterion in criteria])
+
+
+def _criteria_faults(campaign: Campaign, criteria: Sequence[Criterion]) -> list[Fault]:
+    faults = []
+    if not criteria:
+        faults.append(Fault("criteria", "There is no criterion to judge by."))
+    keys = [criterion.key for criterion in criteria]
+    faults += [
+        Fault("criteria", f"{key} stands there twice.")
+        for key in sorted({k for k in keys if keys.count(k) > 1})
+    ]
+    for n, criterion in enumerate(criteria):
+        for language in campaign.languages or []:
+            if not criterion.question_in(language):
+                faults.append(
+                    Fault(
+                        f"criteria[{n}].question", f"{criterion.key} has no question in {language}. Write it."
+                    )
+                )
+        for language, labels in criterion.labels.items():
+            wanted = len(SCALES[criterion.scale].values)
+            if not isinstance(labels, list) or len(labels) != wanted:
+                faults.append(
+                    Fault(
+                        f"criteria[{n}].labels.{language}",
+                        f"{criterion.scale} has {wanted} points: give {wanted} labels.",
+                    )
+                )
+    return faults
+
+
+def _numbers_faults(
+    campaign: Campaign, places: Sequence[CampaignSystem], names: Sequence[str]
+) -> list[Fault]:
+    """Pairs, threads and people: only worth reckoning once the rest is sound."""
+    faults = []
+    try:
+        if campaign.design == Campaign.Design.SIDE_BY_SIDE:
+            pairs_of(campaign.pairs, names)
+        per_context = items_per_context(campaign, places)
+    except ValueError as wrong:
+        return [Fault("campaign.pairs", str(wrong))]
+    needs_reference = any(place.system.kind == System.Kind.HUMAN for place in places)
+    matching = len(candidates(campaign, needs_reference=needs_reference))
+    if matching < campaign.threads:
+        faults.append(
+            Fault(
+                "sample.threads",
+                f"{campaign.threads} threads are asked for and {matching} of the corpus {campaign.corpus} match. "
+                "Ask for fewer, widen min_posts and max_posts, or import more.",
+            )
+        )
+    return faults + people_faults(campaign, per_context, campaign.threads * campaign.contexts_per_thread)
+
+
+def plan_faults(plan: dict[str, Any], systems: Sequence[str], criteria: Sequence[str]) -> list[Fault]:
+    """The plan of analysis: that it speaks of systems and criteria that are there."""
+    faults = []
+
+    def cells(key: str, value: Any) -> None:
+        if not isinstance(value, list):
+            faults.append(
+                Fault(f"plan.{key}", 'Use a list of cells, such as [["a", "b", "informativeness"]].')
+            )
+            return
+        for cell in value:
+            if not (
+                isinstance(cell, list) and len(cell) == 3 and all(isinstance(part, str) for part in cell)
+            ):
+                faults.append(Fault(f"plan.{key}", f"{cell!r} is not a cell: two systems and a criterion."))
+                continue
+            for name in cell[:2]:
+                if name not in systems:
+                    faults.append(
+                        Fault(f"plan.{key}", f"{name!r} is not one of the systems: {', '.join(systems)}.")
+                    )
+            if cell[2] not in criteria:
+                faults.append(
+                    Fault(f"plan.{key}", f"{cell[2]!r} is not one of the criteria: {', '.join(criteria)}.")
+                )
+
+    cells("primary", plan.get("primary", []))
+    if plan.get("family", "all") != "all":
+        cells("family", plan["family"])
+    for key, low, high in (("margin", 0.0, 0.5), ("alpha", 0.0, 1.0)):
+        value = plan.get(key)
+        if value is not None and not (isinstance(value, int | float) and low < value < high):
+            faults.append(
+                Fault(f"plan.{key}", f"It is {value!r}; use a number between {low:g} and {high:g}.")
+            )
+    looks = plan.get("looks", [])
+    if not (
+        isinstance(looks, list) and len(looks) <= 2 and all(isinstance(x, float) and 0 < x < 1 for x in looks)
+    ):
+        faults.append(Fault("plan.looks", "Use at most two shares of the threads, such as [0.5]."))
+    return faults
+
+
+def is_time(value: Any) -> bool:
+    return isinstance(value, datetime)

@@ -1,0 +1,293 @@
+"""A campaign as the researcher describes it: sample, systems, design, criteria, annotators, plan."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from annotations.life import Life
+from annotations.scales import SCALES, default_help, default_question
+from generation.models import Context, Corpus, Job, Order, System
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+def default_languages() -> list[str]:
+    return ["sv", "en"]
+
+
+def all_pairs() -> str:
+    return "all"
+
+
+class Campaign(Life, models.Model):
+    """One study. How it lives (the arrows and their guards) stands in `annotations.life`."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        GENERATING = "generating", "Generating"
+        REVIEW = "review", "Review"
+        OPEN = "open", "Open"
+        PAUSED = "paused", "Paused"
+        CLOSED = "closed", "Closed"
+        ARCHIVED = "archived", "Archived"
+
+    class Design(models.TextChoices):
+        SIDE_BY_SIDE = "side-by-side", "side by side"
+        SINGLE = "single", "single"
+
+    class SameContext(models.TextChoices):
+        ONCE = "once", "once: one person sees a thread once"
+        SPACED = "spaced", "spaced: another pair of it, 10 or more items later"
+
+    class Allocation(models.TextChoices):
+        PROPORTIONAL = "proportional", "proportional to the topic's size"
+        EQUAL = "equal", "equal per topic"
+
+    class Access(models.TextChoices):
+        LINKS = "links", "personal links"
+        OPEN = "open", "one open link"
+        ACCOUNTS = "accounts", "accounts"
+        PROLIFIC = "prolific", "Prolific"
+
+    name = models.CharField(max_length=200)
+    slug = models.SlugField(max_length=100, unique=True)
+    status = models.CharField(max_length=20, choices=Status, default=Status.DRAFT)
+    created_at = models.DateTimeField(auto_now_add=True)
+    languages = models.JSONField(default=default_languages, help_text='Of the pages: ["sv", "en"].')
+
+    # Design
+    design = models.CharField(max_length=20, choices=Design, default=Design.SIDE_BY_SIDE)
+    pairs = models.JSONField(
+        default=all_pairs, help_text='"all", "against:SYSTEM", or a list of pairs [["a", "b"]].'
+    )
+    annotators_per_item = models.PositiveSmallIntegerField(default=3, validators=[MinValueValidator(1)])
+    items_per_annotator = models.PositiveIntegerField(default=30, validators=[MinValueValidator(1)])
+    same_context = models.CharField(max_length=10, choices=SameContext, default=SameContext.ONCE)
+    lease_minutes = models.PositiveIntegerField(
+        default=30, validators=[MinValueValidator(1), MaxValueValidator(24 * 60)]
+    )
+    warning = models.BooleanField(default=False, help_text="A content warning before each thread.")
+    debrief = models.BooleanField(default=False, help_text="Tell annotators after closing who wrote what.")
+    seed = models.BigIntegerField(
+        default=20210531, help_text="Of sample, sides and order. The same seed gives the same study."
+    )
+
+    # Sample
+    corpus = models.ForeignKey(Corpus, on_delete=models.PROTECT, related_name="campaigns")
+    threads = models.PositiveIntegerField(default=40, validators=[MinValueValidator(1)])
+    stratify_by = models.CharField(
+        max_length=20, default="topic", blank=True, choices=[("topic", "topic"), ("", "nothing")]
+    )
+    allocation = models.CharField(max_length=20, choices=Allocation, default=Allocation.PROPORTIONAL)
+    cut = models.CharField(
+        max_length=20,
+        default="last",
+        help_text='"last" (before the last post), "random", or a number of posts shown.',
+    )
+    contexts_per_thread = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+    min_posts = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
+    max_posts = models.PositiveIntegerField(default=12, validators=[MinValueValidator(1)])
+    frame = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="The sampling frame: per topic, how many fit and were drawn.",
+    )
+
+    # Screening of replies
+    on_quality = models.CharField(max_length=10, choices=Order.OnQuality, default=Order.OnQuality.SHOW)
+    max_redraws = models.PositiveSmallIntegerField(default=2)
+
+    # Annotators
+    access = models.CharField(max_length=10, choices=Access, default=Access.LINKS)
+    expected_annotators = models.PositiveIntegerField(default=12, validators=[MinValueValidator(1)])
+    max_annotators = models.PositiveIntegerField(null=True, blank=True)
+    opens = models.DateTimeField(null=True, blank=True)
+    closes = models.DateTimeField(null=True, blank=True)
+
+    # Texts and declarations, each in the form that the campaign file gives it.
+    instructions = models.JSONField(default=dict, blank=True, help_text="Markdown per language.")
+    quality = models.JSONField(default=dict, blank=True)
+    consent = models.JSONField(default=dict, blank=True)
+    plan = models.JSONField(default=dict, blank=True)
+    power = models.JSONField(default=dict, blank=True)
+    plan_hash = models.CharField(max_length=64, blank=True, editable=False)
+    plan_frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    systems: "models.ManyToManyField[System, CampaignSystem]" = models.ManyToManyField(
+        System, through="CampaignSystem", related_name="campaigns"
+    )
+    contexts: "models.ManyToManyField[Context, CampaignContext]" = models.ManyToManyField(
+        Context, through="CampaignContext", related_name="campaigns"
+    )
+    order = models.ForeignKey(
+        Order, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="campaigns"
+    )
+    preparing = models.ForeignKey(
+        Job, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(annotators_per_item__gte=1), name="campaign_k_at_least_1"),
+            models.CheckConstraint(
+                condition=Q(min_posts__lte=models.F("max_posts")), name="campaign_posts_range"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def ordered_systems(self) -> list["CampaignSystem"]:
+        """In the order the researcher gave: the one order that may orient a pair, since names must not."""
+        return list(self.campaignsystem_set.select_related("system").order_by("position"))
+
+
+class CampaignSystem(models.Model):
+    """A system's place in a campaign."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE)
+    system = models.ForeignKey(System, on_delete=models.PROTECT)
+    position = models.PositiveSmallIntegerField()
+    samples = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "system"], name="system_once_per_campaign"),
+            models.CheckConstraint(condition=Q(samples__gte=1), name="campaign_wants_a_sample"),
+        ]
+
+    def __str__(self) -> str:
+        return self.system.name
+
+
+class CampaignContext(models.Model):
+    """A context that the campaign's sample drew, at its place in drawn order."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE)
+    context = models.ForeignKey(Context, on_delete=models.PROTECT)
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "context"], name="context_once_per_campaign"),
+        ]
+
+
+class Criterion(models.Model):
+    """A question with a scale, in the words that annotators read."""
+
+    class Reason(models.TextChoices):
+        NONE = "none", "not asked"
+        OPTIONAL = "optional", "optional free text"
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="criteria")
+    key = models.SlugField(max_length=60)
+    position = models.PositiveSmallIntegerField(default=0)
+    scale = models.CharField(max_length=20, default="preference-3", choices=[(name, name) for name in SCALES])
+    question = models.JSONField(
+        default=dict, blank=True, help_text="Per language; empty for the default words."
+    )
+    help = models.JSONField(default=dict, blank=True, help_text="Per language; empty for the default words.")
+    labels = models.JSONField(
+        default=dict, blank=True, help_text="Per language; empty for the default words."
+    )
+    reason = models.CharField(max_length=10, choices=Reason, default=Reason.NONE)
+
+    class Meta:
+        ordering = ["position", "id"]
+        verbose_name_plural = "criteria"
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "key"], name="criterion_once_per_campaign"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def question_in(self, language: str) -> str:
+        """The question as annotators read it; empty where there is none in that language."""
+        return str(self.question.get(language) or default_question(self.key, self.scale, language))
+
+    def help_in(self, language: str) -> str:
+        """The help under the question: the researcher's, else the default, made true of this campaign."""
+        if language in self.help:
+            return str(self.help[language])
+        kinds = set(self.campaign.systems.values_list("kind", flat=True))
+        human = System.Kind.HUMAN in kinds
+        return default_help(self.key, language, people=human, models=bool(kinds - {System.Kind.HUMAN}))
+
+    def labels_in(self, language: str) -> tuple[str, ...]:
+        return SCALES[self.scale].labels_in(language, self.labels)
+
+
+class Selection(models.Model):
+    """Which attempt a campaign uses for (context, system, sample), and what its screening decided there."""
+
+    class Status(models.TextChoices):
+        CLEAR = "clear", "clear"
+        FLAGGED = "flagged", "flagged"
+        APPROVED = "approved", "approved"
+        REJECTED = "rejected", "rejected"
+        DROPPED = "dropped", "dropped"
+
+    SHOWN = [Status.CLEAR, Status.APPROVED]
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="selections")
+    context = models.ForeignKey(Context, on_delete=models.PROTECT)
+    system = models.ForeignKey(System, on_delete=models.PROTECT)
+    sample = models.PositiveSmallIntegerField(default=0)
+    reply = models.ForeignKey("generation.Reply", on_delete=models.PROTECT, related_name="selections")
+    status = models.CharField(max_length=10, choices=Status, default=Status.CLEAR)
+    decided_by = models.ForeignKey(
+        "auth.User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "context", "system", "sample"], name="selection_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"selection {self.pk}"
+
+
+class Event(models.Model):
+    """What happened to a campaign: every arrow, who took it, when and why."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    who = models.ForeignKey("auth.User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    what = models.CharField(max_length=40)
+    reason = models.TextField(blank=True)
+    details = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.what} at {self.at:%Y-%m-%d %H:%M}"
+
+    @classmethod
+    def record(
+        cls,
+        campaign: Campaign,
+        what: str,
+        *,
+        at: Any,
+        who: "User | None" = None,
+        reason: str = "",
+        **details: Any,
+    ) -> "Event":
+        return cls.objects.create(
+            campaign=campaign, what=what, at=at, who=who, reason=reason, details=details
+        )

@@ -1,0 +1,131 @@
+"""Annotators, what they take part in, and named simulations."""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from annotations.models.campaigns import Campaign
+
+
+class Run(models.Model):
+    """A named simulation in a campaign. It has slots of its own; real people have no run."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="runs")
+    name = models.SlugField(max_length=60)
+    seed = models.BigIntegerField()
+    effects = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["campaign", "name"], name="run_once_per_campaign")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Annotator(models.Model):
+    """A person who rates. Everything that identifies them stands here and nowhere else."""
+
+    name = models.CharField(max_length=200, blank=True)
+    email = models.EmailField(blank=True)
+    user = models.OneToOneField("auth.User", on_delete=models.SET_NULL, null=True, blank=True)
+    external_id = models.CharField(max_length=100, blank=True, help_text="Such as a Prolific id.")
+    simulated = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["external_id"], condition=~Q(external_id=""), name="annotator_external_id_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"annotator {self.pk}"
+
+
+class ParticipationQuerySet(models.QuerySet["Participation"]):
+    def real(self) -> "ParticipationQuerySet":
+        """Those of people: no simulation, no preview."""
+        return self.filter(run=None, preview=False)
+
+
+class Participation(models.Model):
+    """A person in one campaign, under a pseudonym."""
+
+    class Status(models.TextChoices):
+        INVITED = "invited", "invited"
+        ACTIVE = "active", "active"
+        PAUSED = "paused", "paused"
+        FINISHED = "finished", "finished"
+        EXCLUDED = "excluded", "excluded"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="participations")
+    annotator = models.ForeignKey(Annotator, on_delete=models.PROTECT, related_name="participations")
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, null=True, blank=True, related_name="participations"
+    )
+    preview = models.BooleanField(default=False, editable=False)
+    number = models.PositiveIntegerField(help_text="The pseudonym: P-01, P-02 ...")
+    status = models.CharField(max_length=20, choices=Status, default=Status.INVITED)
+    language = models.CharField(max_length=10, blank=True)
+    link_version = models.PositiveIntegerField(default=1, help_text="Raising it revokes the personal link.")
+    consent_version = models.CharField(max_length=40, blank=True)
+    consented_at = models.DateTimeField(null=True, blank=True)
+    background = models.JSONField(default=dict, blank=True)
+    excluded_reason = models.TextField(blank=True)
+    joined_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ParticipationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "number"], condition=Q(run=None), name="participation_number_once"
+            ),
+            models.UniqueConstraint(
+                fields=["campaign", "run", "number"],
+                condition=Q(run__isnull=False),
+                name="participation_number_once_in_run",
+            ),
+            models.UniqueConstraint(
+                fields=["campaign", "annotator"], condition=Q(run=None), name="participation_once"
+            ),
+            models.UniqueConstraint(
+                fields=["campaign", "annotator", "run"],
+                condition=Q(run__isnull=False),
+                name="participation_once_in_run",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.pseudonym
+
+    @property
+    def pseudonym(self) -> str:
+        """What exports call this person; simulated ones can be told by it."""
+        return f"{'S' if self.run_id else 'P'}-{self.number:02d}"
+
+    @classmethod
+    def admit(cls, campaign: Campaign, annotator: Annotator, **fields: Any) -> "Participation":
+        """The next number in the campaign (or in the run). Call it inside a transaction."""
+        run = fields.get("run")
+        # The campaign's row is the lock: two arrivals must not take one number.
+        Campaign.objects.select_for_update().get(pk=campaign.pk)
+        taken = cls.objects.filter(campaign=campaign, run=run).aggregate(last=models.Max("number"))["last"]
+        return cls.objects.create(campaign=campaign, annotator=annotator, number=(taken or 0) + 1, **fields)
+
+
+class Tombstone(models.Model):
+    """All that is left of someone who had everything erased: that it was done."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="tombstones")
+    reference = models.CharField(max_length=20, unique=True)
+    judgements = models.PositiveIntegerField(help_text="How many were erased.")
+    erased_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.reference
