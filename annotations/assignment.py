@@ -204,9 +204,10 @@ def remaining(participation: Participation) -> int:
     free = Slot.objects.filter(campaign=participation.campaign, run=participation.run_id, free=True)
     free = free.exclude(item__in=shown.values("item"))
     if participation.campaign.same_context == Campaign.SameContext.ONCE:
-        left = free.exclude(item__context__in=shown.values("item__context")).values("item__context")
+        free = free.exclude(item__context__in=shown.values("item__context"))
+        left = free.values_list("item__context", flat=True)
     else:
-        left = free.values("item")
+        left = free.values_list("item", flat=True)
     opened = shown.filter(status=Assignment.Status.OPEN).count()
     limit = max(load_limit(participation) - done - opened, 0)
     return opened + len(left.distinct()[:limit])

@@ -12,6 +12,7 @@ from typing import Literal
 from generation.sampling import chance
 
 Side = Literal["a", "b"]
+SIDES: tuple[Side, Side] = ("a", "b")
 
 
 def other(side: Side) -> Side:
@@ -27,7 +28,9 @@ def first_sides(pairs: Sequence[Hashable], seed: int) -> list[Side]:
     following: dict[Hashable, Side] = {}
     sides: list[Side] = []
     for pair in pairs:
-        side = following.get(pair) or chance(seed, "first side", repr(pair)).choice(("a", "b"))
+        if pair not in following:
+            following[pair] = chance(seed, "first side", repr(pair)).choice(SIDES)
+        side = following[pair]
         sides.append(side)
         following[pair] = other(side)
     return sides

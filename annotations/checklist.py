@@ -109,7 +109,7 @@ def systems(checked: Checked) -> Iterable[Row]:
     except ValueError as fault:
         yield Row("systems", "Systems", False, f"Pairs: {fault}", ("generate", "open"), "design")
         return
-    unready = [fault for place in checked.systems if (fault := model_fault(place.system))]
+    unready = [told for place in checked.systems if (told := model_fault(place.system))]
     yield Row(
         "systems",
         "Systems",
@@ -130,8 +130,8 @@ def model_fault(system: System) -> str | None:
         return f'{system.name}: only prompt = "thread" can be used in this version.'
     try:
         find_model(system.model, [Path(folder) for folder in settings.MODEL_DIRS])
-    except EngineFault as fault:
-        return f"{system.name}: {fault}"
+    except EngineFault as wrong:
+        return f"{system.name}: {wrong}"
     return None
 
 

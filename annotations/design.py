@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 from annotations.models import Campaign, CampaignSystem
 from generation.models import Context, System, Thread
@@ -155,8 +156,10 @@ def candidates(campaign: Campaign, *, needs_reference: bool) -> dict[str, Thread
     }
 
 
-def cut_of(campaign: Campaign) -> "int | str":
-    return int(campaign.cut) if campaign.cut.isdigit() else campaign.cut
+def cut_of(campaign: Campaign) -> Literal["last", "random"] | int:
+    if campaign.cut.isdigit():
+        return int(campaign.cut)
+    return "random" if campaign.cut == "random" else "last"
 
 
 def draw_threads(campaign: Campaign, found: dict[str, Thread]) -> Draw:
@@ -166,7 +169,7 @@ def draw_threads(campaign: Campaign, found: dict[str, Thread]) -> Draw:
         [Candidate(identity, thread.topic if by_topic else "") for identity, thread in found.items()],
         campaign.threads,
         campaign.seed,
-        campaign.allocation,
+        "equal" if campaign.allocation == Campaign.Allocation.EQUAL else "proportional",
     )
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from annotations.design import Fault, candidates, items_per_context, pairs_of, people_faults
@@ -30,6 +29,8 @@ def system_faults(system: System, key: str) -> list[Fault]:
             Fault(f"{key}.model", "The human reference has no model and no decoding. Leave them out.")
         )
     known = System.objects.filter(name=system.name).first()
+    if faults:
+        return faults  # settings that are not sound cannot be compared
     if known and known.pk != system.pk and known.settings != system.settings and known.is_used:
         changed = [part for part, value in known.settings.items() if value != system.settings[part]]
         faults.append(
@@ -171,7 +172,3 @@ def plan_faults(plan: dict[str, Any], systems: Sequence[str], criteria: Sequence
     ):
         faults.append(Fault("plan.looks", "Use at most two shares of the threads, such as [0.5]."))
     return faults
-
-
-def is_time(value: Any) -> bool:
-    return isinstance(value, datetime)

@@ -177,16 +177,7 @@ class Life:
                 json.dumps(me.plan, sort_keys=True, ensure_ascii=False).encode()
             ).hexdigest()
             me.plan_frozen_at = now
-            wording = [
-                {
-                    "key": c.key,
-                    "scale": c.scale,
-                    "questions": {x: c.question_in(x) for x in me.languages},
-                    "help": {x: c.help_in(x) for x in me.languages},
-                }
-                for c in me.criteria.all()
-            ]
-            self._arrive("open", "open", who=who, at=now, plan_hash=me.plan_hash, wording=wording)
+            self._arrive("open", "open", who=who, at=now, plan_hash=me.plan_hash, wording=me.wording())
 
     def pause(self, *, who: User | None = None, reason: str = "") -> None:
         with transaction.atomic():

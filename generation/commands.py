@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import OperationalError, ProgrammingError
 
 
 class Refusal(Exception):
@@ -80,6 +81,11 @@ class ReplikCommand(BaseCommand):
                 self.stdout.write(json.dumps(refusal.as_json(), ensure_ascii=False))
             else:
                 self.stderr.write(str(refusal))
+            sys.exit(1)
+        except (OperationalError, ProgrammingError) as fault:
+            if not any(words in str(fault) for words in ("no such table", "does not exist")):
+                raise
+            self.stderr.write("The database has no tables yet, or old ones. Run: python manage.py migrate")
             sys.exit(1)
         except KeyboardInterrupt:
             self.stderr.write("Stopped.")

@@ -147,6 +147,24 @@ class Campaign(Life, models.Model):
         """In the order the researcher gave: the one order that may orient a pair, since names must not."""
         return list(self.campaignsystem_set.select_related("system").order_by("position"))
 
+    def wording(self) -> list[dict[str, Any]]:
+        """The exact words that annotators read, per criterion and language; kept with opening and with reports."""
+        return [
+            {
+                "criterion": criterion.key,
+                "scale": criterion.scale,
+                **{
+                    language: {
+                        "question": criterion.question_in(language),
+                        "help": criterion.help_in(language),
+                        "labels": list(criterion.labels_in(language)),
+                    }
+                    for language in self.languages
+                },
+            }
+            for criterion in self.criteria.order_by("position", "id")
+        ]
+
 
 class CampaignSystem(models.Model):
     """A system's place in a campaign."""

@@ -1,0 +1,393 @@
+"""The data package: tidy tables of a campaign (or of one of its runs) that another lab can check.
+
+Everything is written beside the target and moved into place whole. The manifest counts what was written against
+the database, so that nothing is dropped in silence.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Exists, OuterRef, QuerySet
+
+from annotations import spec
+from annotations.models import (
+    Assignment,
+    Campaign,
+    Item,
+    Judgement,
+    Participation,
+    Run,
+    Selection,
+    Slot,
+)
+from annotations.models.judging import AssignmentQuerySet
+from annotations.scales import SCALES
+from annotations.spreadsheets import protect
+from generation.clock import database_now
+from generation.commands import Refusal
+from generation.models import Context, Reply
+
+PREFERENCES = (
+    "item", "context", "thread", "topic", "annotator", "criterion", "system_a", "system_b", "winner", "strength",
+    "left", "layout", "seconds", "seconds_wall", "fold_opened", "changes", "submitted_at", "repeat", "control",
+    "simulated",
+)  # fmt: skip
+REPLIES = (
+    "context", "system", "sample", "attempt", "status", "selection", "text", "finish_reason", "screening",
+    "prompt_tokens", "new_tokens", "seconds", "seed", "fingerprint", "model", "settings", "prompt",
+)  # fmt: skip
+ANNOTATORS = ("annotator", "status", "language", "judged", "skipped", "surplus", "simulated")
+
+
+def item_name(item: Item) -> str:
+    return f"{item.kind[0]}{item.position + 1:05d}"
+
+
+def context_name(context: Context) -> str:
+    return f"{context.thread.identity}@{context.cut}"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that was written: where it lies, and its manifest."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+
+def export(campaign: Campaign, out: Path, run: Run | None = None) -> Package:
+    """Writes the package of the real data, or of one run. Raises Refusal when `out` holds something else."""
+    out = out.absolute()
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").is_file())):
+        raise Refusal(
+            "It is there already and is no data package. Name a new or an empty folder.", file=str(out)
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        manifest = _Writer(campaign, run, made).write()
+        made.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        os.rename(made, out)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return Package(out, manifest)
+
+
+class _Writer:
+    def __init__(self, campaign: Campaign, run: Run | None, folder: Path) -> None:
+        self.campaign, self.run, self.folder = campaign, run, folder
+        self.rows: dict[str, int] = {}
+
+    def write(self) -> dict[str, Any]:
+        self._table("preferences", PREFERENCES, self._preferences())
+        self._table("replies", REPLIES, self._replies())
+        self._table("annotators", ANNOTATORS, self._annotators())
+        self._lines("contexts", self._contexts())
+        (self.folder / "campaign.toml").write_text(spec.to_toml(self.campaign), encoding="utf-8")
+        manifest = self._manifest()
+        (self.folder / "manifest.json").write_text(
+            json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+        )
+        return manifest
+
+    def _table(self, name: str, columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> None:
+        with (self.folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            count = 0
+            for row in rows:
+                writer.writerow(row)
+                count += 1
+        self.rows[name] = count
+
+    def _lines(self, name: str, rows: Iterator[dict[str, Any]]) -> None:
+        with (self.folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            count = 0
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                count += 1
+        self.rows[name] = count
+
+    # --- tables
+
+    def _assignments(self) -> AssignmentQuerySet:
+        return Assignment.objects.filter(
+            participation__campaign=self.campaign, participation__run=self.run, participation__preview=False
+        )
+
+    def _judgements(self) -> QuerySet[Judgement]:
+        """Those that count: of submitted assignments, the latest revision of each answer."""
+        later = Judgement.objects.filter(
+            assignment=OuterRef("assignment"),
+            criterion=OuterRef("criterion"),
+            side=OuterRef("side"),
+            revision__gt=OuterRef("revision"),
+        )
+        counted = self._assignments().counted().exclude(purpose=Assignment.Purpose.TRAINING)
+        return Judgement.objects.filter(assignment__in=counted).exclude(Exists(later))
+
+    def _preferences(self) -> Iterator[tuple[Any, ...]]:
+        preference = [scale.name for scale in SCALES.values() if scale.is_preference]
+        rows = (
+            self._judgements()
+            .filter(criterion__scale__in=preference, assignment__item__reply_b__isnull=False)
+            .order_by("assignment__item__position", "assignment_id", "criterion__position")
+            .select_related(
+                "criterion",
+                "assignment__participation",
+                "assignment__item__context__thread",
+                "assignment__item__reply_a__system",
+                "assignment__item__reply_b__system",
+            )
+            .defer(
+                "assignment__item__context__thread__posts",
+                *(
+                    f"assignment__item__{side}__{name}"
+                    for side in ("reply_a", "reply_b")
+                    for name in ("text", "items", "prompt", "provenance", "screening", "thresholds")
+                ),
+            )
+        )
+        for judgement in rows.iterator(chunk_size=2000):
+            yield self._preference(judgement)
+
+    def _preference(self, judgement: Judgement) -> tuple[Any, ...]:
+        held = judgement.assignment
+        item = held.item
+        assert item.reply_a and item.reply_b
+        left, right = (
+            (item.reply_a, item.reply_b) if held.left == Slot.Left.A else (item.reply_b, item.reply_a)
+        )
+        left_is_a = left.system.name < right.system.name
+        system_a, system_b = sorted((left.system.name, right.system.name))
+        winner = "tie"
+        if judgement.value != "equal":
+            winner = "a" if judgement.value.startswith("left") == left_is_a else "b"
+        strength = 0 if winner == "tie" else 2 if judgement.value.endswith("_clearly") else 1
+        return (
+            item_name(item),
+            protect(context_name(item.context)),
+            protect(item.context.thread.identity),
+            protect(item.context.thread.topic),
+            held.participation.pseudonym,
+            judgement.criterion.key,
+            protect(system_a),
+            protect(system_b),
+            winner,
+            strength,
+            "a" if left_is_a else "b",
+            held.layout,
+            "" if held.seconds is None else f"{held.seconds:.1f}",
+            "" if held.seconds_wall is None else f"{held.seconds_wall:.1f}",
+            int(held.fold_opened),
+            held.changes,
+            _iso(held.ended_at),
+            int(held.purpose == Assignment.Purpose.REPEAT),
+            int(held.purpose == Assignment.Purpose.CONTROL),
+            int(self.run is not None),
+        )
+
+    def _order_replies(self) -> QuerySet[Reply]:
+        if self.campaign.order is None:
+            return Reply.objects.none()
+        return self.campaign.order.replies()
+
+    def _replies(self) -> Iterator[tuple[Any, ...]]:
+        chosen = {row.reply_id: row.status for row in self.campaign.selections.all()}
+        rows = (
+            self._order_replies()
+            .select_related("context__thread", "system")
+            .order_by("context__campaigncontext__position", "system__name", "sample", "attempt")
+            .filter(context__campaigncontext__campaign=self.campaign)
+        )
+        for reply in rows.iterator(chunk_size=500):
+            yield (
+                protect(context_name(reply.context)),
+                protect(reply.system.name),
+                reply.sample,
+                reply.attempt,
+                reply.status,
+                chosen.get(reply.pk, ""),
+                protect(reply.text),
+                reply.finish_reason,
+                " ".join(reason["code"] for reason in reply.screening),
+                reply.prompt_tokens,
+                reply.new_tokens,
+                "" if reply.seconds is None else f"{reply.seconds:.2f}",
+                reply.seed,
+                reply.fingerprint,
+                protect(reply.system.model),
+                json.dumps(reply.provenance, sort_keys=True, ensure_ascii=False) if reply.provenance else "",
+                protect(reply.prompt),
+            )
+
+    def _participations(self) -> QuerySet[Participation]:
+        return Participation.objects.filter(campaign=self.campaign, run=self.run, preview=False)
+
+    def _annotators(self) -> Iterator[tuple[Any, ...]]:
+        counts: Counter[tuple[int, str]] = Counter()
+        for row in self._assignments().values("participation", "status").annotate(n=Count("id")):
+            counts[row["participation"], row["status"]] = row["n"]
+        for person in self._participations().order_by("number"):
+            yield (
+                person.pseudonym,
+                person.status,
+                person.language,
+                counts[person.pk, Assignment.Status.SUBMITTED],
+                counts[person.pk, Assignment.Status.SKIPPED],
+                counts[person.pk, Assignment.Status.SURPLUS],
+                int(self.run is not None),
+            )
+
+    def _contexts(self) -> Iterator[dict[str, Any]]:
+        places = self.campaign.campaigncontext_set.select_related("context__thread__corpus").order_by(
+            "position"
+        )
+        for place in places.iterator(chunk_size=200):
+            thread = place.context.thread
+            yield {
+                "context": context_name(place.context),
+                "thread": thread.identity,
+                "topic": thread.topic,
+                "title": thread.title,
+                "language": thread.corpus.language,
+                "cut": place.context.cut,
+                "hash": place.context.content_hash,
+                "posts": place.context.posts,
+            }
+
+    # --- the manifest
+
+    def _manifest(self) -> dict[str, Any]:
+        campaign = self.campaign
+        counted = {
+            "preferences": self._judgements().filter(assignment__item__reply_b__isnull=False).count(),
+            "replies": self._order_replies().count(),
+            "annotators": self._participations().count(),
+            "contexts": campaign.campaigncontext_set.count(),
+        }
+        if counted != self.rows:
+            raise Refusal(
+                f"The package does not agree with the database: wrote {self.rows}, counted {counted}. "
+                "Someone may have been rating meanwhile: pause the campaign and export again."
+            )
+        statuses = dict.fromkeys(Assignment.Status.values, 0)
+        for row in self._assignments().values("status").annotate(n=Count("id")):
+            statuses[row["status"]] = row["n"]
+        return {
+            "format": "replik-package/1",
+            "replik": settings.VERSION,
+            "campaign": campaign.slug,
+            "name": campaign.name,
+            "status": campaign.status,
+            "run": self.run.name if self.run else None,
+            "simulated": self.run is not None,
+            "exported_at": _iso(database_now()),
+            "seed": campaign.seed,
+            "run_seed": self.run.seed if self.run else None,
+            "plan_hash": campaign.plan_hash,
+            "plan_frozen_at": _iso(campaign.plan_frozen_at),
+            "sampling": campaign.frame,
+            "rows": self.rows,
+            "database": counted,
+            "assignments": statuses,
+            "surplus": statuses[Assignment.Status.SURPLUS],
+            "withdrawn": statuses[Assignment.Status.WITHDRAWN]
+            + sum(campaign.tombstones.values_list("judgements", flat=True)),
+            "missing": self._missing(),
+            "skipped": self._skipped(),
+            "screening": screening_counts(campaign),
+            "wording": campaign.wording(),
+            "hashes": {path.name: _sha256(path) for path in sorted(self.folder.iterdir())},
+        }
+
+    def _missing(self) -> list[dict[str, Any]]:
+        """Per criterion and pair: counted places without a counted judgement, and how many there were."""
+        pairs: dict[tuple[str, str], list[int]] = {}
+        slots = (
+            Slot.objects.filter(campaign=self.campaign, run=self.run)
+            .values("item__reply_a__system__name", "item__reply_b__system__name")
+            .annotate(planned=Count("id"))
+        )
+        for row in slots:
+            pair = _pair(row["item__reply_a__system__name"], row["item__reply_b__system__name"])
+            pairs.setdefault(pair, [0, 0])[0] += row["planned"]
+        done = (
+            self._assignments()
+            .counted()
+            .filter(slot__isnull=False)
+            .values("item__reply_a__system__name", "item__reply_b__system__name")
+            .annotate(done=Count("id"))
+        )
+        for counted in done:
+            pair = _pair(counted["item__reply_a__system__name"], counted["item__reply_b__system__name"])
+            pairs[pair][1] += counted["done"]
+        keys = self.campaign.criteria.order_by("position").values_list("key", flat=True)
+        return [
+            {"criterion": key, "system_a": a, "system_b": b, "planned": planned, "missing": planned - judged}
+            for key in keys
+            for (a, b), (planned, judged) in sorted(pairs.items())
+        ]
+
+    def _skipped(self) -> dict[str, int]:
+        """Skips of items with a reply by the system."""
+        found: Counter[str] = Counter({place.system.name: 0 for place in self.campaign.ordered_systems})
+        rows = (
+            self._assignments()
+            .filter(status=Assignment.Status.SKIPPED)
+            .values_list("item__reply_a__system__name", "item__reply_b__system__name")
+        )
+        for names in rows:
+            found.update(name for name in names if name)
+        return dict(found)
+
+
+def _pair(one: str, other: str) -> tuple[str, str]:
+    return (one, other) if one < other else (other, one)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _iso(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else ""
+
+
+def screening_counts(campaign: Campaign) -> list[dict[str, Any]]:
+    """Per system: how many replies were made, flagged, drawn again, dropped."""
+    rows = []
+    replies = campaign.order.replies() if campaign.order else Reply.objects.none()
+    for place in campaign.ordered_systems:
+        mine = [
+            (attempt, screening)
+            for attempt, screening in replies.written()
+            .filter(system=place.system)
+            .values_list("attempt", "screening")
+        ]
+        rows.append(
+            {
+                "system": place.system.name,
+                "made": len(mine),
+                "flagged": sum(1 for _, screening in mine if screening),
+                "redrawn": sum(1 for attempt, _ in mine if attempt > 0),
+                "dropped": campaign.selections.filter(
+                    system=place.system, status__in=[Selection.Status.DROPPED, Selection.Status.REJECTED]
+                ).count(),
+            }
+        )
+    return rows

@@ -1,0 +1,181 @@
+"""Scripted annotators: a named run that goes through the same claims and hand-ins as people do.
+
+A preference is drawn from Davidson's model with tastes: with d the strength of the left reply minus that of the
+right one, plus the pull of the left side, left : tie : right = exp(d/2) : tie : exp(-d/2). Each annotator and
+each thread moves each system's strength by a normal deviation of its own, per criterion.
+"""
+
+import json
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from annotations import assignment as work
+from annotations.models import Annotator, Assignment, Campaign, Participation, Run
+from annotations.prepare import slots_for_run
+from annotations.scales import SCALES
+from generation.clock import database_now
+from generation.commands import Refusal
+from generation.sampling import chance
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What is true in the simulated world.
+
+    `systems`: strength per system name, 0 where none is given; `left`: the pull of the left side; `tie`: the
+    weight of a tie (0: none); `annotator_sd`, `thread_sd`: how far tastes and threads move a system's strength;
+    `careless`: the share of answers given by chance.
+    """
+
+    systems: Mapping[str, float] = field(default_factory=dict)
+    left: float = 0.0
+    tie: float = 0.4
+    annotator_sd: float = 0.4
+    thread_sd: float = 0.3
+    careless: float = 0.0
+
+    @classmethod
+    def read(cls, path: Path, names: list[str]) -> "Effects":
+        """From a TOML or JSON file. Raises Refusal, which names what is wrong."""
+        try:
+            text = path.read_text(encoding="utf-8")
+            table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        except OSError as fault:
+            raise Refusal(f"It cannot be read: {fault.strerror}.", file=str(path)) from fault
+        except ValueError as fault:
+            raise Refusal(f"It is neither TOML nor JSON: {fault}.", file=str(path)) from fault
+        known = {entry.name for entry in fields(cls)}
+        for key, value in table.items():
+            if key not in known:
+                raise Refusal(
+                    f"There is no such key. Known: {', '.join(sorted(known))}.", file=str(path), key=key
+                )
+            if key != "systems" and not _is_number(value):
+                raise Refusal(f"It is {value!r}; use a number.", file=str(path), key=key)
+        systems = table.get("systems", {})
+        if not isinstance(systems, dict):
+            raise Refusal("Use a table of strengths, such as { human = 1.0 }.", file=str(path), key="systems")
+        for name, value in systems.items():
+            if name not in names:
+                raise Refusal(
+                    f"The campaign has no system {name!r}; it has {', '.join(names)}.",
+                    file=str(path),
+                    key=f"systems.{name}",
+                )
+            if not _is_number(value):
+                raise Refusal(f"It is {value!r}; use a number.", file=str(path), key=f"systems.{name}")
+        return cls(**table)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    annotators: int
+    judgements: int
+    run: str
+
+
+def simulate(
+    campaign: Campaign,
+    *,
+    annotators: int,
+    seed: int,
+    name: str,
+    effects: Effects,
+    progress: Callable[[int, int], None] | None = None,
+) -> Simulated:
+    """Plays a run to its end: the annotators take turns until none of them gets another item."""
+    if campaign.status not in ("review", "open", "paused", "closed") or not campaign.items.exists():
+        raise Refusal(
+            f"{campaign.name} is {campaign.status} and has no items yet. Generate its replies first."
+        )
+    if campaign.runs.filter(name=name).exists():
+        raise Refusal(f"{campaign.slug} has a run {name!r} already. Give this one another name.", key="--run")
+    for criterion in campaign.criteria.all():
+        if not SCALES[criterion.scale].is_preference:
+            raise Refusal(f"{criterion.key}: only preference scales can be simulated in this version.")
+    with transaction.atomic():
+        run = Run.objects.create(campaign=campaign, name=name, seed=seed, effects=asdict(effects))
+        slots = slots_for_run(run)
+        people = [_person(campaign, run, number) for number in range(1, annotators + 1)]
+    world = _World(seed, effects)
+    busy, done = people, 0
+    while busy:
+        still = []
+        for person in busy:
+            held = work.claim(person, database_now())
+            if held is None:
+                continue
+            work.submit(
+                held,
+                f"{name}-{held.token}",
+                {
+                    (criterion.key, ""): world.answer(person, held, criterion.key, criterion.scale)
+                    for criterion in work.criteria_of(campaign)
+                },
+                database_now(),
+                layout=Assignment.Layout.BESIDE,
+                seconds=world.seconds(person, held),
+            )
+            done += 1
+            still.append(person)
+            if progress:
+                progress(done, slots)
+        busy = still
+    return Simulated(annotators, done * campaign.criteria.count(), name)
+
+
+def _person(campaign: Campaign, run: Run, number: int) -> Participation:
+    annotator = Annotator.objects.create(name=f"simulated {run.name} {number}", simulated=True)
+    return Participation.admit(
+        campaign, annotator, run=run, status=Participation.Status.ACTIVE, language=campaign.languages[0]
+    )
+
+
+class _World:
+    """Draws everything from the seed and from what it is about, so that the order of events moves nothing."""
+
+    def __init__(self, seed: int, effects: Effects) -> None:
+        self.seed, self.effects = seed, effects
+
+    def _strength(self, person: Participation, thread: str, system: str, criterion: str) -> float:
+        taste = chance(self.seed, "taste", str(person.number), system, criterion).gauss(0, 1)
+        matter = chance(self.seed, "thread", thread, system, criterion).gauss(0, 1)
+        own = float(self.effects.systems.get(system, 0.0))
+        return own + self.effects.annotator_sd * taste + self.effects.thread_sd * matter
+
+    def answer(self, person: Participation, held: Assignment, criterion: str, scale: str) -> str:
+        values = SCALES[scale].values
+        draw = chance(self.seed, "answer", str(person.number), str(held.item.position), criterion)
+        if draw.random() < self.effects.careless:
+            return draw.choice(values)
+        left, right = held.reply_left, held.reply_right
+        assert left is not None
+        assert right is not None
+        thread = held.item.context.thread.identity
+        d = (
+            self._strength(person, thread, left.system.name, criterion)
+            - self._strength(person, thread, right.system.name, criterion)
+            + self.effects.left
+        )
+        weights = {"left": math.exp(d / 2), "equal": self.effects.tie, "right": math.exp(-d / 2)}
+        if "equal" not in values:
+            del weights["equal"]
+        value = draw.choices(list(weights), list(weights.values()))[0]
+        if f"{value}_clearly" in values and abs(d) > 1:
+            return f"{value}_clearly"
+        return value
+
+    def seconds(self, person: Participation, held: Assignment) -> float:
+        """Reading time: log-normal about 35 s."""
+        draw = chance(self.seed, "seconds", str(person.number), str(held.item.position))
+        return round(draw.lognormvariate(math.log(35), 0.4), 1)

@@ -1,0 +1,448 @@
+"""The campaign file: TOML in, a draft out; and a campaign as TOML again, exactly.
+
+Everything is validated before anything is written, and every fault is named at once, by its key.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.text import slugify
+
+from annotations.design import Fault
+from annotations.faults import design_faults, system_faults
+from annotations.models import Campaign, CampaignSystem, Criterion
+from annotations.scales import SCALES
+from generation.commands import Refusal
+from generation.models import Corpus, Order, System
+
+Reader = Callable[[Any], Any]
+
+
+class SpecFaults(Exception):
+    """Everything that is wrong with a campaign file."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.key}: {fault.sentence}" for fault in faults))
+        self.faults = faults
+
+    def as_refusal(self, file: str | None) -> Refusal:
+        told = [Refusal(fault.sentence, file=file, key=fault.key) for fault in self.faults]
+        return Refusal(told[0].error, file=file, key=told[0].key, more=told[1:])
+
+
+# --- reading single values: each gives the value or raises ValueError with what to write instead
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"It is {value!r}; use a text in quotation marks.")
+    return value
+
+
+def whole(low: int = 0) -> Reader:
+    def read(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise ValueError(f"It is {value!r}; use a whole number from {low} on.")
+        return value
+
+    return read
+
+
+def number(low: float, high: float) -> Reader:
+    def read(value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"It is {value!r}; use a number from {low:g} to {high:g}.")
+        return value
+
+    return read
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"It is {value!r}; use true or false.")
+    return value
+
+
+def one_of(*values: str) -> Reader:
+    def read(value: Any) -> str:
+        if value not in values:
+            raise ValueError(f"It is {value!r}; use one of {', '.join(repr(known) for known in values)}.")
+        return str(value)
+
+    return read
+
+
+def texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(words, str) for words in value.values()):
+        raise ValueError('Give a text per language, such as sv = "..." and en = "...".')
+    return dict(value)
+
+
+def list_of_texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        raise ValueError('Use a list of texts, such as ["sv", "en"].')
+    return list(value)
+
+
+def moment(value: Any) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("Give date, time and offset, such as 2026-05-01T08:00:00+02:00.")
+    return value
+
+
+def cut(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError('Use "last", "random", or a number of posts shown.')
+    return str(value)
+
+
+def anything(value: Any) -> Any:
+    return value
+
+
+def table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("Write it as a table, such as { temperature = 0.7, seed = 1 }.")
+    return dict(value)
+
+
+def labels(value: Any) -> dict[str, list[str]]:
+    if not isinstance(value, dict):
+        raise ValueError('Give a list of labels per language, such as sv = ["Svar A", "Lika", "Svar B"].')
+    return {language: list_of_texts(given) for language, given in value.items()}
+
+
+def table_of(section: str, keys: Mapping[str, Reader]) -> Reader:
+    """A table with known keys only; faults inside it are named by their own key."""
+
+    def read(value: Any) -> dict[str, Any]:
+        faults: list[Fault] = []
+        found = _read_table(value, keys, section, faults)
+        if faults:
+            raise SpecFaults(faults)
+        return found
+
+    return read
+
+
+# --- the keys of the file; where it differs, the model's field stands behind the key
+
+_CAMPAIGN: dict[str, Reader] = {
+    "name": text,
+    "slug": text,
+    "languages": list_of_texts,
+    "design": one_of(*Campaign.Design.values),
+    "pairs": anything,
+    "annotators_per_item": whole(1),
+    "items_per_annotator": whole(1),
+    "same_context": one_of(*Campaign.SameContext.values),
+    "lease_minutes": whole(1),
+    "warning": flag,
+    "debrief": flag,
+    "seed": whole(),
+}
+_SAMPLE: dict[str, Reader] = {
+    "corpus": text,
+    "threads": whole(1),
+    "stratify_by": one_of("topic", ""),
+    "allocation": one_of(*Campaign.Allocation.values),
+    "cut": cut,
+    "contexts_per_thread": whole(1),
+    "min_posts": whole(1),
+    "max_posts": whole(1),
+}
+_SCREENING: dict[str, Reader] = {"on_quality": one_of(*Order.OnQuality.values), "max_redraws": whole()}
+_ACCESS: dict[str, Reader] = {
+    "mode": one_of(*Campaign.Access.values),
+    "expected_annotators": whole(1),
+    "max_annotators": whole(1),
+    "opens": moment,
+    "closes": moment,
+}
+_FREE: dict[str, dict[str, Reader]] = {
+    "instructions": {"sv": text, "en": text},
+    "quality": {
+        "training": text,
+        "controls": table_of("quality.controls", {"file": text, "every": whole(2)}),
+        "repeats": table_of("quality.repeats", {"share": number(0, 1), "distance": whole(1)}),
+        "pass": table_of("quality.pass", {"controls": number(0, 1), "max_fast": number(0, 1)}),
+    },
+    "consent": {"version": text, "text": texts, "retention_days": whole(1)},
+    "plan": {
+        "primary": anything,
+        "family": anything,
+        "margin": anything,
+        "looks": anything,
+        "exclude": anything,
+        "alpha": anything,
+    },
+    "power": {
+        "power": number(0, 1),
+        "effect": number(0, 0.5),
+        "vt": number(0, 1),
+        "va": anything,
+        "ve": number(0, 1),
+        "cost_thread": number(0, 1e9),
+        "cost_judgement": number(0, 1e9),
+    },
+}
+_SYSTEM: dict[str, Reader] = {
+    "name": text,
+    "kind": one_of(*System.Kind.values),
+    "model": text,
+    "prompt": one_of(*System.Prompt.values),
+    "samples": whole(1),
+    "decoding": table,
+}
+_CRITERION: dict[str, Reader] = {
+    "key": text,
+    "scale": one_of(*SCALES),
+    "question": texts,
+    "help": texts,
+    "labels": labels,
+    "reason": one_of(*Criterion.Reason.values),
+}
+_SECTIONS = ("campaign", "sample", "systems", "criteria", "screening", *_FREE, "access")
+_FIELDS = {"mode": "access"}  # where the model's field is called otherwise
+_SCALARS = {"campaign": _CAMPAIGN, "sample": _SAMPLE, "screening": _SCREENING, "access": _ACCESS}
+DEFAULT_CRITERIA = [
+    {"key": "human_likeness", "scale": "preference-3"},
+    {"key": "informativeness", "scale": "preference-3"},
+]
+
+
+def _unknown(key: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(key, list(known), n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(known)}."
+    return f"There is no such key.{meant}"
+
+
+def _read_table(value: Any, keys: Mapping[str, Reader], place: str, faults: list[Fault]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        faults.append(Fault(place, f"Write it as a table: [{place}]."))
+        return {}
+    found: dict[str, Any] = {}
+    for key, given in value.items():
+        if key not in keys:
+            faults.append(Fault(f"{place}.{key}", _unknown(key, keys)))
+            continue
+        try:
+            found[key] = keys[key](given)
+        except SpecFaults as inner:
+            faults += inner.faults
+        except ValueError as wrong:
+            faults.append(Fault(f"{place}.{key}", str(wrong)))
+    return found
+
+
+def _read_list(
+    value: Any, keys: Mapping[str, Reader], place: str, faults: list[Fault]
+) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        faults.append(Fault(place, f"Write each one as a table: [[{place}]]."))
+        return []
+    return [_read_table(row, keys, f"{place}[{n}]", faults) for n, row in enumerate(value)]
+
+
+@dataclass
+class Described:
+    """A campaign with its parts, not saved yet."""
+
+    campaign: Campaign
+    places: list[CampaignSystem] = field(default_factory=list)
+    criteria: list[Criterion] = field(default_factory=list)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The file as a table. Raises Refusal."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise Refusal("There is no such file. Check the path.", file=str(path)) from None
+    except UnicodeDecodeError as wrong:
+        line = path.read_bytes()[: wrong.start].count(b"\n") + 1
+        raise Refusal("It is not UTF-8. Save the file as UTF-8.", file=str(path), line=line) from None
+    except OSError as wrong:
+        raise Refusal(f"It cannot be read: {wrong.strerror}.", file=str(path)) from None
+    except tomllib.TOMLDecodeError as wrong:
+        said = str(wrong)
+        number = said.split("line ")[1].split(",")[0] if "line " in said else ""
+        raise Refusal(
+            f"It is not TOML: {said}.", file=str(path), line=int(number) if number.isdigit() else None
+        ) from None
+
+
+def describe(table: Mapping[str, Any]) -> Described:
+    """A campaign from the file's table, checked as far as it can be without saving. Raises SpecFaults."""
+    faults: list[Fault] = [
+        Fault(section, _unknown(section, _SECTIONS)) for section in table if section not in _SECTIONS
+    ]
+    values: dict[str, Any] = {}
+    for section, keys in _SCALARS.items():
+        read = _read_table(table.get(section, {}), keys, section, faults)
+        values |= {_FIELDS.get(key, key): value for key, value in read.items()}
+    for section, keys in _FREE.items():
+        values[section] = _read_table(table.get(section, {}), keys, section, faults)
+    systems = _read_list(table.get("systems", []), _SYSTEM, "systems", faults)
+    criteria = _read_list(table.get("criteria", DEFAULT_CRITERIA), _CRITERION, "criteria", faults)
+
+    corpus_name = values.pop("corpus", None)
+    corpus = Corpus.objects.filter(name=corpus_name).first() if corpus_name else None
+    if corpus_name is None:
+        faults.append(Fault("sample.corpus", "Name the corpus that the threads are drawn from."))
+    elif corpus is None:
+        there = ", ".join(Corpus.objects.values_list("name", flat=True)) or "none yet; see import_threads"
+        faults.append(Fault("sample.corpus", f"There is no corpus {corpus_name!r}. There are: {there}."))
+    if not values.get("name", "").strip():
+        faults.append(Fault("campaign.name", "Give the campaign a name."))
+    if not table.get("systems"):
+        faults.append(Fault("systems", "Name the systems to compare, each as [[systems]]."))
+    values.setdefault("slug", slugify(values.get("name", "")))
+    described = Described(Campaign(**values, corpus=corpus) if corpus else Campaign(**values))
+    described.places = _places(systems, faults)
+    described.criteria = [
+        Criterion(campaign=described.campaign, position=n, **row)
+        for n, row in enumerate(criteria)
+        if row.get("key")
+    ]
+    for n, row in enumerate(criteria):
+        if not row.get("key"):
+            faults.append(Fault(f"criteria[{n}].key", "Give the criterion a key, such as informativeness."))
+    faults += _field_faults(described)
+    if not faults:
+        faults = design_faults(described.campaign, described.places, described.criteria)
+    if faults:
+        raise SpecFaults(faults)
+    return described
+
+
+def _places(rows: list[dict[str, Any]], faults: list[Fault]) -> list[CampaignSystem]:
+    places = []
+    for n, row in enumerate(rows):
+        key = f"systems[{n}]"
+        name = row.get("name", "")
+        if not name:
+            faults.append(Fault(f"{key}.name", "Give the system a name."))
+            continue
+        samples = row.pop("samples", 1)
+        system = _system(name, row)
+        faults += system_faults(system, key)
+        places.append(CampaignSystem(system=system, position=n, samples=samples))
+    return places
+
+
+def _system(name: str, row: dict[str, Any]) -> System:
+    """The system of that name if it is the same, else a new description of it, not saved."""
+    known = System.objects.filter(name=name).first()
+    if known and set(row) == {"name"}:
+        return known
+    kind = row.get("kind", "human" if name == "human" else "transformers")
+    described = System(
+        name=name,
+        kind=kind,
+        model=row.get("model", ""),
+        prompt=row.get("prompt", System.Prompt.THREAD),
+        decoding=row.get("decoding", {}),
+    )
+    try:
+        if known and known.settings == described.settings:
+            return known
+    except ValueError:
+        pass  # a fault of the decoding, which system_faults names
+    return described
+
+
+def _field_faults(described: Described) -> list[Fault]:
+    """What the models' own validators say, by the file's keys."""
+    faults: list[Fault] = []
+    keys = {_FIELDS.get(key, key): f"{section}.{key}" for section, known in _SCALARS.items() for key in known}
+    keys |= {section: section for section in _FREE}
+
+    def ask(instance: Any, exclude: set[str], key_of: Callable[[str], str]) -> None:
+        try:
+            instance.clean_fields(exclude=exclude)
+        except ValidationError as wrong:
+            for name, messages in wrong.message_dict.items():
+                faults.extend(Fault(key_of(name), message) for message in messages)
+
+    ask(described.campaign, {"corpus"}, lambda name: keys.get(name, name))
+    slug = described.campaign.slug
+    if slug and Campaign.objects.filter(slug=slug).exists():
+        faults.append(
+            Fault(
+                "campaign.slug", f"There is a campaign {slug!r} already. Give this one another name or slug."
+            )
+        )
+    for n, place in enumerate(described.places):
+        ask(place.system, set(), lambda name, n=n: f"systems[{n}].{name}")  # type: ignore[misc]
+    for n, criterion in enumerate(described.criteria):
+        ask(criterion, {"campaign"}, lambda name, n=n: f"criteria[{n}].{name}")  # type: ignore[misc]
+    return faults
+
+
+def create(table: Mapping[str, Any]) -> Campaign:
+    """Makes the draft, or nothing at all. Raises SpecFaults."""
+    with transaction.atomic():
+        described = describe(table)
+        described.campaign.save()
+        for place in described.places:
+            known = System.objects.filter(name=place.system.name).first()
+            if known and place.system.pk is None:
+                # Same name, other settings, never used: the newer description is meant.
+                known.kind, known.model = place.system.kind, place.system.model
+                known.prompt, known.decoding = place.system.prompt, place.system.decoding
+                known.fingerprint = ""
+                place.system = known
+            place.system.save()
+            place.campaign = described.campaign
+            place.system = place.system  # sets the id that saving gave
+            place.save()
+        for criterion in described.criteria:
+            criterion.campaign = described.campaign
+            criterion.save()
+    return described.campaign
+
+
+def spec_of(campaign: Campaign) -> dict[str, Any]:
+    """The campaign as the file's table, with every setting; `create` of it makes an equal draft."""
+    told: dict[str, Any] = {}
+    for section, keys in _SCALARS.items():
+        rows = {}
+        for key in keys:
+            value = getattr(campaign, _FIELDS.get(key, key))
+            if key == "corpus":
+                value = campaign.corpus.name
+            elif key == "cut" and str(value).isdigit():
+                value = int(value)
+            if value is not None:
+                rows[key] = value
+        told[section] = rows
+    told["systems"] = [_system_row(place) for place in campaign.ordered_systems]
+    told["criteria"] = [
+        {key: value for key in _CRITERION if (value := getattr(criterion, key)) not in ({}, "")}
+        for criterion in campaign.criteria.order_by("position", "id")
+    ]
+    for section in _FREE:
+        if getattr(campaign, section):
+            told[section] = getattr(campaign, section)
+    return {section: told[section] for section in _SECTIONS if section in told}
+
+
+def _system_row(place: CampaignSystem) -> dict[str, Any]:
+    system = place.system
+    row: dict[str, Any] = {"name": system.name, "kind": system.kind}
+    if system.kind != System.Kind.HUMAN:
+        row |= {"model": system.model, "prompt": system.prompt, "decoding": system.decoding}
+    return row | {"samples": place.samples}
+
+
+def to_toml(campaign: Campaign) -> str:
+    return tomli_w.dumps(spec_of(campaign), multiline_strings=True)
