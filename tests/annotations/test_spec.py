@@ -1,0 +1,194 @@
+"""The campaign file: every fault named at once, nothing half-written, an exact round trip."""
+
+import json
+import tomllib
+
+import pytest
+from django.core.management import call_command
+
+from annotations import spec
+from annotations.models import Campaign
+from generation.models import System
+from tests import making
+
+pytestmark = pytest.mark.django_db
+
+GOOD = """
+[campaign]
+name = "Pilot 1"
+same_context = "spaced"
+pairs = "against:human"
+[sample]
+corpus = "demo"
+threads = 12
+cut = 3
+[[systems]]
+name = "human"
+kind = "human"
+[[systems]]
+name = "flashback-gpt"
+kind = "transformers"
+model = "path:models/flashback-gpt"
+decoding = { temperature = 0.7, seed = 3, bad_words = ["Citat"] }
+samples = 2
+[[criteria]]
+key = "human_likeness"
+labels.en = ["A", "same", "B"]
+[[criteria]]
+key = "kindness"
+scale = "preference-5"
+question.sv = "Vilket svar är vänligare?"
+question.en = "Which reply is kinder?"
+reason = "optional"
+[instructions]
+sv = "Läs."
+en = "Read."
+[access]
+mode = "open"
+expected_annotators = 6
+opens = 2026-05-01T08:00:00+02:00
+[consent]
+version = "2"
+text.sv = "Villkor"
+[plan]
+primary = [["flashback-gpt", "human", "kindness"]]
+looks = [0.5]
+"""
+
+
+@pytest.fixture
+def demo():
+    return making.corpus(threads=14, posts=5, name="demo")
+
+
+def faults_of(text):
+    with pytest.raises(spec.SpecFaults) as caught:
+        spec.create(tomllib.loads(text))
+    return {fault.key: fault.sentence for fault in caught.value.faults}
+
+
+def test_a_campaign_and_its_file_agree_exactly_both_ways(demo):
+    campaign = spec.create(tomllib.loads(GOOD))
+    campaign.refresh_from_db()
+    written = spec.to_toml(campaign)
+    Campaign.objects.all().delete()
+
+    again = spec.create(tomllib.loads(written))
+
+    again.refresh_from_db()
+    assert spec.to_toml(again) == written
+    assert tomllib.loads(written)["sample"]["cut"] == 3
+
+
+def test_unset_keys_take_the_defaults_of_the_design(demo):
+    campaign = spec.create(
+        tomllib.loads(
+            '[campaign]\nname="P"\n[sample]\ncorpus="demo"\nthreads=12\n'
+            '[[systems]]\nname="human"\n[[systems]]\nname="m"\nmodel="path:m"\n'
+        )
+    )
+
+    campaign.refresh_from_db()
+
+    assert (campaign.annotators_per_item, campaign.items_per_annotator, campaign.seed) == (3, 30, 20210531)
+    assert [c.key for c in campaign.criteria.all()] == ["human_likeness", "informativeness"]
+
+
+def test_every_fault_is_named_at_once(demo):
+    bad = (
+        GOOD.replace("threads = 12", "threds = 12")
+        .replace("temperature", "temprature")
+        .replace('"spaced"', '"sometimes"')
+        .replace("samples = 2", 'samples = "two"')
+        .replace('labels.en = ["A", "same", "B"]', "labels.en = 3")
+    )
+
+    faults = faults_of(bad)
+
+    assert "Did you mean 'threads'?" in faults["sample.threds"]
+    assert "temperature" in faults["systems[1].decoding.temprature"]
+    assert {"campaign.same_context", "systems[1].samples", "criteria[0].labels"} <= set(faults)
+
+
+def test_more_threads_than_match_is_a_fault_with_both_numbers(demo):
+    faults = faults_of(GOOD.replace("threads = 12", "threads = 40"))
+
+    assert "40 threads" in faults["sample.threads"]
+    assert "14" in faults["sample.threads"]
+
+
+def test_too_few_annotators_for_once_says_how_many_are_needed(demo):
+    faults = faults_of(GOOD.replace('"spaced"', '"once"').replace("expected_annotators = 6", "expected_annotators = 2"))
+
+    assert "expected_annotators to 6" in faults["campaign.same_context"]
+
+
+def test_a_plan_that_speaks_of_others_is_refused(demo):
+    faults = faults_of(GOOD.replace('["flashback-gpt", "human", "kindness"]', '["gpt", "human", "charm"]'))
+
+    assert "charm" in faults["plan.primary"]
+
+
+def test_a_used_system_cannot_be_changed_under_its_name(demo, make_campaign):
+    make_campaign(names=("human", "flashback-gpt"))
+
+    faults = faults_of(GOOD)
+
+    assert "new name" in faults["systems[1].name"]
+
+
+def test_an_unused_system_may_be_described_anew(demo):
+    System.objects.create(name="flashback-gpt", kind="transformers", model="path:old")
+
+    campaign = spec.create(tomllib.loads(GOOD))
+
+    assert campaign.systems.get(name="flashback-gpt").model == "path:models/flashback-gpt"
+
+
+def test_nothing_is_written_when_something_is_wrong(demo):
+    faults_of(GOOD.replace("threads = 12", "threads = 40"))
+
+    assert not Campaign.objects.exists()
+    assert not System.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"[campaign\n", "line 1"), (b"\xff\xfe", "UTF-8"), (None, "no such file")],
+    ids=["not TOML", "not UTF-8", "missing"],
+)
+def test_a_file_that_cannot_be_read_gets_one_clear_error(tmp_path, capsys, content, said):
+    path = tmp_path / "spec.toml"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(SystemExit) as stopped:
+        call_command("create_campaign", str(path))
+
+    error = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert str(path) in error
+    assert said in error
+
+
+def test_json_says_which_key_was_wrong(demo, tmp_path, capsys):
+    path = tmp_path / "spec.toml"
+    path.write_text(GOOD.replace("lease", "leese").replace('name = "Pilot 1"', 'name = "Pilot 1"\nleese = 1'))
+
+    with pytest.raises(SystemExit):
+        call_command("create_campaign", str(path), "--json")
+
+    told = json.loads(capsys.readouterr().out)
+    assert told["key"] == "campaign.leese"
+    assert told["file"] == str(path)
+
+
+def test_the_command_tells_what_it_made(demo, tmp_path, capsys):
+    path = tmp_path / "spec.toml"
+    path.write_text(GOOD)
+
+    call_command("create_campaign", str(path), "--json")
+
+    assert json.loads(capsys.readouterr().out) == {
+        "campaign": "pilot-1", "status": "draft", "items": 24, "contexts": 12,
+    }  # fmt: skip
