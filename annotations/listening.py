@@ -4,13 +4,25 @@ from typing import Any
 
 from django.dispatch import receiver
 
+from annotations.assignment import reconcile, release_expired
 from annotations.models import Campaign
+from generation.clock import database_now
 from generation.models import Order
-from generation.signals import order_settled
+from generation.signals import order_settled, sweeping
 
 
 @receiver(order_settled)
 def campaigns_reach_review(order: Order, **kwargs: Any) -> None:
     """Nothing is left to write: the campaigns that waited for it go on."""
     for campaign in Campaign.objects.filter(order=order, status=Campaign.Status.GENERATING):
+        campaign.review()
+
+
+@receiver(sweeping)
+def leases_run_out(**kwargs: Any) -> None:
+    """Frees the slots of those who left, and mends what an interrupted process left half told."""
+    release_expired(None, database_now())
+    for campaign in Campaign.objects.filter(status__in=[Campaign.Status.OPEN, Campaign.Status.PAUSED]):
+        reconcile(campaign)
+    for campaign in Campaign.objects.filter(status=Campaign.Status.GENERATING, order__settled_at__isnull=False):
         campaign.review()

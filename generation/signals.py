@@ -4,3 +4,6 @@ from django.dispatch import Signal
 
 #: An order has nothing left to write. Arguments: order.
 order_settled = Signal()
+
+#: A sweep is going on: free what has run out, finish what was interrupted.
+sweeping = Signal()

@@ -89,25 +89,24 @@ def _copy_references(claim: Claim) -> None:
 
 
 def _let_model_write(claim: Claim, model_key: str) -> None:
-    engine = loaded_engine(model_key)
-    requests, prompts = [], []
+    with claim.kept_alive():
+        engine = loaded_engine(model_key)  # half a minute, where a GGUF file has to be converted first
+    requests = []
     fingerprints = {
         reply.system_id: settle_fingerprint(reply.system, engine.fingerprint) for reply in claim.replies
     }
     for reply in claim.replies:
         decoding = Decoding.from_table(reply.system.decoding)
         seed = seed_of(reply, decoding, fingerprints[reply.system_id])
-        prompt = prompt_of(reply.context, decoding)
-        prompts.append(prompt)
-        requests.append(Request(prompt, seed, decoding))
+        requests.append(Request(prompt_of(reply.context, decoding), seed, decoding))
 
     def store(places: Sequence[int], written: Sequence[Written]) -> None:
         for place, text in zip(places, written, strict=True):
             reply, request = claim.replies[place], requests[place]
             _store(claim, reply, request, text, fingerprints[reply.system_id], engine.provenance)
-        claim.renew()
 
-    engine.write(requests, on_batch=store)
+    with claim.kept_alive():
+        engine.write(requests, on_batch=store)
 
 
 def _store(

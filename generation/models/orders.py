@@ -166,6 +166,9 @@ class OrderSystem(models.Model):
             models.CheckConstraint(condition=Q(samples__gte=1), name="order_wants_a_sample"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.system} in order {self.order_id}"
+
 
 class OrderContext(models.Model):
     order = models.ForeignKey(Order, on_delete=models.CASCADE)
@@ -177,6 +180,9 @@ class OrderContext(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["order", "context"], name="context_once_per_order"),
         ]
+
+    def __str__(self) -> str:
+        return f"context {self.context_id} in order {self.order_id}"
 
 
 class Progress:

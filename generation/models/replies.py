@@ -1,18 +1,23 @@
 """Replies: the rows are the queue; a worker claims some, writes them under its token, and forgets."""
 
-from collections.abc import Iterable
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import F, Q
 
 from generation.clock import database_now
 from generation.models.systems import Context, System
 
+logger = logging.getLogger(__name__)
+
 MAX_TRIES = 3
-LEASE = timedelta(minutes=10)
+LEASE = timedelta(seconds=90)
 
 
 class ReplyQuerySet(models.QuerySet["Reply"]):
@@ -111,6 +116,13 @@ class Reply(models.Model):
         return any(reason["kind"] == "safety" for reason in self.screening)
 
 
+def release_running() -> int:
+    """Gives back what workers that are certainly gone had claimed; a stop from outside costs no try."""
+    return Reply.objects.filter(status=Reply.Status.RUNNING).update(
+        status=Reply.Status.WAITING, claim_token="", lease_until=None, tries=F("tries") - 1
+    )
+
+
 class Claim:
     """Rows that one worker has taken, of one model. Only who holds the token may write them."""
 
@@ -131,10 +143,8 @@ class Claim:
             if connection.features.has_select_for_update_skip_locked:
                 rows = rows.select_for_update(skip_locked=True, of=("self",))
             found = list(rows.values_list("pk", "tries")[:limit])
-            if found and found[0][1]:
-                found = found[:1]
-            else:
-                found = [(pk, tries) for pk, tries in found if not tries]
+            fresh = [(pk, tries) for pk, tries in found if not tries]
+            found = fresh or found[:1]
             spent = [pk for pk, tries in found if tries >= MAX_TRIES]
             Reply.objects.filter(pk__in=spent).update(
                 status=Reply.Status.FAILED,
@@ -158,8 +168,31 @@ class Claim:
         return Reply.objects.filter(pk__in=pks, claim_token=self.token, status=Reply.Status.RUNNING)
 
     def renew(self) -> None:
-        """The heartbeat."""
+        """Keeps the rows for another lease."""
         self._mine(self.replies).update(lease_until=database_now() + LEASE)
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Renews the lease from a thread while the model works: a batch may take longer than a lease."""
+        over = threading.Event()
+
+        def beat() -> None:
+            try:
+                while not over.wait(LEASE.total_seconds() / 4):
+                    try:
+                        self.renew()
+                    except DatabaseError:
+                        logger.warning("The lease could not be renewed; trying again.", exc_info=True)
+            finally:
+                connection.close()  # this thread's own
+
+        thread = threading.Thread(target=beat, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def write(self, reply: Reply, **written: Any) -> bool:
         """Stores a reply; False when the claim was lost to another worker, whose text then counts."""

@@ -8,6 +8,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from generation.engines.decoding import Decoding
 from generation.models.corpora import Thread
 
 NAME = RegexValidator(
@@ -68,7 +69,12 @@ class System(models.Model):
     @property
     def settings(self) -> dict[str, Any]:
         """All that makes this system what it is; the name is only what it is called."""
-        return {"kind": self.kind, "model": self.model, "prompt": self.prompt, "decoding": self.decoding}
+        return {
+            "kind": self.kind,
+            "model": self.model,
+            "prompt": self.prompt,
+            "decoding": Decoding.from_table(self.decoding).own_table(),
+        }
 
     @property
     def is_used(self) -> bool:
@@ -76,7 +82,7 @@ class System(models.Model):
 
     def fingerprint_with(self, weights: str) -> str:
         """Hash(weights and tokenizer, prompt form, decoding). Renaming the system never changes it."""
-        parts = [self.kind, weights, self.prompt, self.decoding]
+        parts = [self.kind, weights, self.prompt, self.settings["decoding"]]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
