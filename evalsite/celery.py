@@ -4,6 +4,10 @@ import os
 
 from celery import Celery
 from django.conf import settings
+from kombu.transport import TRANSPORT_ALIASES
+
+#: `files://` as a broker's address means our own transport.
+TRANSPORT_ALIASES["files"] = "evalsite.filebroker:Transport"
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 

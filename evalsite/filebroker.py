@@ -25,13 +25,13 @@ class Channel(filesystem.Channel):
     def _messages(self, queue: str) -> list[str]:
         return sorted(name for name in os.listdir(self._folder(queue)) if name.endswith(".msg"))
 
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+    def _put(self, queue: Any, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         folder = self._folder(queue)
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
         (folder / f"{name}.part").write_text(dumps(payload), encoding="utf-8")
         os.rename(folder / f"{name}.part", folder / f"{name}.msg")
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: Any, timeout: Any = None) -> Any:
         folder = self._folder(queue)
         for name in self._messages(queue):
             taken = folder / f"{name}.{uuid.uuid4().hex}.taken"

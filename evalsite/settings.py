@@ -58,7 +58,7 @@ HTTPS = env_bool("REPLIK_HTTPS", False)
 SITE_URL = env_text("REPLIK_SITE_URL", "http://127.0.0.1:8000").rstrip("/")
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "evalsite.apps.ReplikAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -147,6 +147,7 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns where there is none
 # Served by whitenoise straight from the apps: no collectstatic step on a laptop.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
@@ -196,7 +197,7 @@ def _celery() -> dict[str, Any]:
         }
     broker = DATA_DIR / "broker"
     return common | {
-        "broker_url": "evalsite.filebroker:Transport://",
+        "broker_url": "files://localhost/",
         "broker_transport_options": {
             "data_folder_in": str(broker / "messages"),
             "data_folder_out": str(broker / "messages"),

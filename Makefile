@@ -1,0 +1,34 @@
+# setup: the environment; run: the demo on this machine; test, check: what CI calls; bench: how fast it is.
+PYTHON ?= python3
+BIN = .venv/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+.PHONY: setup run test check bench clean
+
+setup: .venv/ready
+
+.venv/ready: requirements.txt evalsite/demo/requirements.txt
+	$(PYTHON) evalsite/environment.py
+
+.venv/ready-dev: requirements.txt requirements-dev.txt evalsite/demo/requirements.txt
+	$(PYTHON) evalsite/environment.py --dev
+
+run: .venv/ready
+	@$(BIN)/python manage.py run --demo --host $(HOST) --port $(PORT)
+
+test: .venv/ready-dev
+	$(BIN)/python -m pytest
+	REPLIK_TEST_DATABASE=postgres $(BIN)/python -m pytest tests/generation tests/annotations tests/analysis tests/evalsite -m "django_db and not one_database"
+
+check: .venv/ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: .venv/ready-dev
+	$(BIN)/python -m tests.bench $(PART)
+
+clean:
+	rm -rf .venv
