@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
-from generation.engines import Decoding, Engine, EngineFault, Request, Written
+from generation.engines import Decoding, DecodingFault, Engine, EngineFault, Request, Written
 from generation.models import Claim, Context, Order, Reply, System
 from generation.screening import Thresholds, screen
 from generation.threads import (
@@ -58,9 +58,9 @@ def write_claim(claim: Claim, model_key: str) -> None:
             _copy_references(claim)
         else:
             _let_model_write(claim, model_key)
-    except EngineFault as fault:
-        logger.error("%s: %s", model_key, fault.reason)
-        claim.fail(claim.replies, fault.reason, final=True)
+    except (EngineFault, DecodingFault) as fault:
+        logger.error("%s: %s", model_key, fault)
+        claim.fail(claim.replies, str(fault), final=True)
     except Exception as fault:
         logger.exception("writing failed")
         claim.fail(claim.replies, f"{type(fault).__name__}: {fault}", final=False)

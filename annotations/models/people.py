@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 
 from annotations.models.campaigns import Campaign
@@ -111,12 +111,15 @@ class Participation(models.Model):
 
     @classmethod
     def admit(cls, campaign: Campaign, annotator: Annotator, **fields: Any) -> "Participation":
-        """The next number in the campaign (or in the run). Call it inside a transaction."""
+        """Takes a person in under the next number of the campaign (or of the run)."""
         run = fields.get("run")
-        # The campaign's row is the lock: two arrivals must not take one number.
-        Campaign.objects.select_for_update().get(pk=campaign.pk)
-        taken = cls.objects.filter(campaign=campaign, run=run).aggregate(last=models.Max("number"))["last"]
-        return cls.objects.create(campaign=campaign, annotator=annotator, number=(taken or 0) + 1, **fields)
+        with transaction.atomic():
+            # The campaign's row is the lock: two arrivals must not take one number.
+            Campaign.objects.select_for_update().get(pk=campaign.pk)
+            taken = cls.objects.filter(campaign=campaign, run=run).aggregate(last=models.Max("number"))["last"]
+            return cls.objects.create(
+                campaign=campaign, annotator=annotator, number=(taken or 0) + 1, **fields
+            )
 
 
 class Tombstone(models.Model):

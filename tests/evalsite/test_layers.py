@@ -46,7 +46,9 @@ def test_an_app_imports_only_what_lies_below_it(app):
     assert not wrong
 
 
-@pytest.mark.parametrize(("app", "module"), [(app, module) for app, modules in PURE.items() for module in modules])
+@pytest.mark.parametrize(
+    ("app", "module"), [(app, module) for app, modules in PURE.items() for module in modules]
+)
 def test_a_pure_module_imports_no_django(app, module):
     path = ROOT / app / f"{module}.py"
 

@@ -1,0 +1,257 @@
+"""Rows are claimed, written and given back: each once, none lost, every one repeatable. With a real, tiny model."""
+
+from datetime import timedelta
+
+import pytest
+
+from generation import writing
+from generation.clock import database_now
+from generation.models import Claim, Order, Reply, System
+from generation.models.replies import MAX_TRIES, release_running
+from tests import making
+from tests.generation.engines.tiny import build_tiny_gpt2
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_model_in_memory():
+    yield
+    writing._engine = None
+
+
+@pytest.fixture
+def models(settings, tmp_path):
+    settings.MODEL_DIRS = [tmp_path / "models"]
+    build_tiny_gpt2(tmp_path / "models" / "tiny")
+    return tmp_path / "models"
+
+
+def place(systems, threads=3, samples=1, **fields):
+    from annotations.design import context_at
+    from generation.models import Thread
+
+    making.corpus(threads=threads)
+    contexts = [context_at(thread, 3) for thread in Thread.objects.all()]
+    return Order.place([(system, samples) for system in systems], contexts, **fields)
+
+
+@pytest.fixture
+def tiny():
+    return System.objects.create(
+        name="tiny", kind="transformers", model="path:tiny", decoding={"seed": 4, "max_new_tokens": 12}
+    )
+
+
+@pytest.fixture
+def human():
+    return System.objects.create(name="human", kind="human")
+
+
+def test_the_human_reply_is_the_held_out_next_post(human):
+    order = place([human])
+
+    writing.write_for_order(order, "human")
+
+    reply = order.replies().get(context__thread__identity="t1")
+    assert reply.items == [{"type": "text", "text": "Post 3 of thread 1."}]
+    assert reply.status == "written"
+
+
+def test_a_thread_that_ends_at_the_cut_fails_with_its_reason(human):
+    from annotations.design import context_at
+    from generation.models import Thread
+
+    making.corpus(threads=1)
+    order = Order.place([(human, 1)], [context_at(Thread.objects.get(), 4)])
+
+    writing.write_for_order(order, "human")
+
+    assert "no next post" in order.replies().get().last_error
+
+
+def test_a_model_writes_all_rows_with_all_that_is_needed_to_make_them_again(models, tiny):
+    order = place([tiny], samples=2)
+
+    left = writing.write_for_order(order, "path:tiny")
+
+    replies = list(order.replies())
+    assert left is False
+    assert len(replies) == 6
+    assert all(reply.status == "written" for reply in replies)
+    assert all(
+        reply.prompt.startswith("Area > Forum") and reply.seed and reply.fingerprint for reply in replies
+    )
+    assert len({reply.seed for reply in replies}) == 6
+    assert {"torch", "transformers"} <= set(replies[0].provenance.get("versions", replies[0].provenance))
+
+
+def test_a_reply_made_again_is_the_same(models, tiny):
+    order = place([tiny])
+    writing.write_for_order(order, "path:tiny")
+    before = dict(order.replies().values_list("pk", "text"))
+    order.replies().update(status="waiting", written_at=None, items=None, text="")
+
+    for pk in sorted(before, reverse=True):  # one at a time, in another order
+        writing.write_claim(Claim.take(Reply.objects.filter(pk=pk), 1), "path:tiny")
+
+    assert dict(order.replies().values_list("pk", "text")) == before
+
+
+def test_renaming_a_system_changes_no_seed(models, tiny):
+    order = place([tiny])
+    reply = order.replies().select_related("system", "context").first()
+    decoding = writing.Decoding.from_table(tiny.decoding)
+    before = writing.seed_of(reply, decoding, tiny.fingerprint_with("weights"))
+
+    tiny.name = "renamed"
+
+    assert writing.seed_of(reply, decoding, tiny.fingerprint_with("weights")) == before
+
+
+def test_a_second_order_makes_only_what_is_missing(human):
+    first = place([human])
+    writing.write_for_order(first, "human")
+
+    second = Order.place([(human, 1)], list(first.contexts.all()))
+
+    assert second.settle() is True
+    assert Reply.objects.count() == 3
+
+
+def test_a_missing_model_fails_the_rows_with_a_sentence(settings, tmp_path, tiny):
+    settings.MODEL_DIRS = [tmp_path]
+    order = place([tiny])
+
+    writing.write_for_order(order, "path:tiny")
+
+    assert set(order.replies().values_list("status", flat=True)) == {"failed"}
+    assert "path:tiny" in order.replies().first().last_error
+
+
+def test_a_model_that_fails_while_loading_fails_the_rows_with_a_sentence(models, tiny):
+    (models / "tiny" / "model.safetensors").write_bytes(b"not weights")
+    order = place([tiny])
+
+    writing.write_for_order(order, "path:tiny")
+
+    reply = order.replies().first()
+    assert reply.status == "failed"
+    assert "Traceback" not in reply.last_error
+    assert "tiny" in reply.last_error
+
+
+def test_other_weights_under_a_used_name_stop_the_writing(models, tiny):
+    order = place([tiny], threads=2)
+    writing.write_for_order(order, "path:tiny")
+    build_tiny_gpt2(models / "tiny", seed=99)
+    writing._engine = None
+    again = place_more(tiny)
+
+    writing.write_for_order(again, "path:tiny")
+
+    assert "have changed" in again.replies().filter(status="failed").first().last_error
+
+
+def place_more(system):
+    from annotations.design import context_at
+    from generation.models import Thread
+
+    corpus = making.corpus(threads=1, posts=6)
+    return Order.place([(system, 1)], [context_at(Thread.objects.get(corpus=corpus), 2)])
+
+
+def test_two_claims_never_share_a_row(human):
+    order = place([human])
+
+    first, second = Claim.take(order.replies(), 2), Claim.take(order.replies(), 2)
+
+    assert len(first) == 2
+    assert len(second) == 1
+    assert not {r.pk for r in first.replies} & {r.pk for r in second.replies}
+
+
+def test_a_row_whose_lease_ran_out_is_claimed_again_and_the_old_claim_writes_nothing(human):
+    order = place([human], threads=1)
+    lost = Claim.take(order.replies(), 1)
+    Reply.objects.update(lease_until=database_now() - timedelta(seconds=1))
+
+    taken = Claim.take(order.replies(), 1)
+
+    assert len(taken) == 1
+    assert lost.write(lost.replies[0], items=[], text="late") is False
+    assert taken.write(taken.replies[0], items=[], text="in time") is True
+
+
+def test_a_row_that_always_fails_stops_after_three_tries_and_takes_no_other_down(human):
+    order = place([human], threads=2)
+    poison, good = order.replies().order_by("pk")
+    seen = []
+
+    for _ in range(12):
+        claim = Claim.take(order.replies(), 10)
+        seen.append([reply.pk for reply in claim.replies])
+        if any(reply.pk == poison.pk for reply in claim.replies):
+            claim.fail(claim.replies, "It fell over.", final=False)
+        else:
+            for reply in claim.replies:
+                claim.write(reply, items=[], text="fine")
+
+    poison.refresh_from_db()
+    good.refresh_from_db()
+    assert (poison.status, poison.tries, poison.last_error) == ("failed", MAX_TRIES, "It fell over.")
+    assert good.status == "written"
+    assert [poison.pk] in seen
+
+
+def test_what_a_stopped_worker_held_is_given_back_without_costing_a_try(human):
+    order = place([human])
+    Claim.take(order.replies(), 3)
+
+    released = release_running()
+
+    assert released == 3
+    assert set(order.replies().values_list("status", "tries")) == {("waiting", 0)}
+
+
+def test_a_reply_cut_at_the_limit_is_flagged_and_shown(models, tiny):
+    order = place([tiny])
+
+    writing.write_for_order(order, "path:tiny")
+
+    long = [reply for reply in order.replies() if reply.finish_reason == "length"]
+    assert all([reason["code"] for reason in reply.screening] == ["cut_off"] for reply in long)
+    assert all(reply.screening == [] for reply in order.replies() if reply.finish_reason == "stop")
+
+
+def test_on_quality_redraw_asks_for_the_next_attempt_until_the_limit(models, tiny):
+    tiny.decoding = {"seed": 4, "max_new_tokens": 2}  # always cut off
+    tiny.save()
+    order = place([tiny], threads=1, on_quality="redraw", max_redraws=2)
+
+    while not order.settle():
+        writing.write_for_order(order, "path:tiny")
+
+    assert sorted(order.replies().values_list("attempt", flat=True)) == [0, 1, 2]
+    assert len(set(order.replies().values_list("seed", flat=True))) == 3
+
+
+def test_cancelling_leaves_what_another_order_wants(human):
+    first = place([human])
+    second = Order.place([(human, 1)], list(first.contexts.all())[:1])
+
+    first.cancel()
+
+    assert sorted(first.replies().values_list("status", flat=True)) == ["cancelled", "cancelled", "waiting"]
+    assert second.replies().get().status == "waiting"
+
+
+def test_progress_counts_every_row_once(human, tiny):
+    order = place([human, tiny], samples=2)
+    writing.write_for_order(order, "human")
+
+    progress = order.progress()
+
+    assert progress.total == 9  # 3 human references, 3 contexts x 2 samples of the model
+    assert (progress.done, progress.left) == (3, 6)
+    assert sum(progress.counts.values()) == 9
