@@ -14,10 +14,22 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from annotations import balance
 from annotations.design import SPACING
-from annotations.models import Assignment, Campaign, Criterion, Draft, Flag, Judgement, Participation, Slot
+from annotations.models import (
+    Assignment,
+    Campaign,
+    Criterion,
+    Draft,
+    Flag,
+    Item,
+    Judgement,
+    Participation,
+    Slot,
+)
 
 #: How many free slots a claim looks at, to find one that evens this person's sides.
 LOOK = 64
+#: How often a claim looks again when everything it saw was taken meanwhile.
+TRIES = 3
 
 
 class Conflict(Exception):
@@ -40,7 +52,7 @@ def _locked(rows: QuerySet[Any], *, skip: bool = False) -> QuerySet[Any]:
         return (
             rows.select_for_update(of=("self",))
             if connection.features.has_select_for_update_of
-            else (rows.select_for_update())
+            else rows.select_for_update()
         )
     return rows
 
@@ -53,10 +65,10 @@ def fair_load(campaign: Campaign, slots: int, people: int) -> int:
 
 def load_limit(participation: Participation) -> int:
     campaign = participation.campaign
-    slots = Slot.objects.filter(campaign=campaign, run=participation.run_id).count()
     if participation.run_id:
         # A run says itself how many annotators it has; they share the work as they come.
         return campaign.items_per_annotator
+    slots = campaign.items.filter(kind=Item.Kind.MAIN).count() * campaign.annotators_per_item
     return fair_load(campaign, slots, campaign.expected_annotators)
 
 
@@ -103,9 +115,9 @@ def claim(participation: Participation, now: datetime) -> Assignment | None:
         _locked(Participation.objects.filter(pk=participation.pk)).get()
         release_expired(campaign, now)
         lease_until = now + timedelta(minutes=campaign.lease_minutes)
-        if opened := current(participation):
-            Assignment.objects.filter(pk=opened.pk).update(lease_until=lease_until)
-            return opened
+        opened = Assignment.objects.filter(participation=participation, status=Assignment.Status.OPEN)
+        if opened.update(lease_until=lease_until):
+            return current(participation)
         shown = list(
             Assignment.objects.filter(participation=participation)
             .order_by("place")
@@ -121,11 +133,9 @@ def claim(participation: Participation, now: datetime) -> Assignment | None:
         held = [row for row in shown if row[2] in (Assignment.Status.OPEN, Assignment.Status.SUBMITTED)]
         if len(held) >= load_limit(participation):
             return None
-        slot = _choose(participation, shown, _sides(held))
+        slot = _take(participation, shown, _sides(held))
         if slot is None:
             return None
-        slot.free = False
-        slot.save(update_fields=["free"])
         Assignment.objects.create(
             participation=participation,
             item=slot.item,
@@ -149,31 +159,45 @@ def _sides(held: list[tuple[Any, ...]]) -> dict[int, int]:
     return evenness
 
 
-def _choose(
+def _take(
     participation: Participation, shown: list[tuple[Any, ...]], sides: Mapping[Any, int]
 ) -> Slot | None:
-    """Among the free slots of the lowest pass that has one for this person, the one that best evens the sides."""
+    """Takes, among the free slots of the lowest pass that has one for this person, the one that best evens the sides.
+
+    Only the slot that is taken gets locked: who comes at the same moment passes over that one and sees the rest.
+    """
     campaign = participation.campaign
     free = eligible(participation, shown)
-    places = campaign.items.filter(kind="main").count()
-    start = balance.start_point(
-        campaign.seed, f"{participation.run.name if participation.run else ''}:{participation.number}", places
-    )
+    places = campaign.items.filter(kind=Item.Kind.MAIN).count()
+    who = f"{participation.run.name if participation.run else ''}:{participation.number}"
+    start = balance.start_point(campaign.seed, who, places)
     for number in range(1, campaign.annotators_per_item + 1):
-        found: list[Slot] = []
-        for part in (Q(position__gte=start), Q(position__lt=start)):
-            if len(found) < LOOK:
-                rows = (
-                    free.filter(part, number=number)
-                    .order_by("position")
-                    .select_related("item__reply_a", "item__reply_b")
-                )
-                found += list(_locked(rows, skip=True)[: LOOK - len(found)])
-        if found:
-            by_id = {slot.pk: slot for slot in found}
-            candidates = [balance.Candidate(slot.pk, *_systems(slot)) for slot in found]
-            return by_id[balance.most_even(candidates, sides).slot]
+        for _ in range(TRIES):
+            found = {slot.pk: slot for slot in _look(free.filter(number=number), start)}
+            candidates = [balance.Candidate(slot.pk, *_systems(slot)) for slot in found.values()]
+            for candidate in balance.most_even_first(candidates, sides):
+                if _lock_free(candidate.slot):
+                    return found[candidate.slot]
+            if not found:
+                break
     return None
+
+
+def _lock_free(slot: int) -> bool:
+    """Marks one slot as taken, unless somebody else is doing it or has done it."""
+    mine = Slot.objects.filter(pk=slot, free=True)
+    return bool(list(_locked(mine, skip=True).values_list("pk"))) and bool(mine.update(free=False))
+
+
+def _look(free: QuerySet[Slot], start: int) -> list[Slot]:
+    """Up to LOOK free slots in seeded order, from the person's start point and round."""
+    found: list[Slot] = []
+    for part in (Q(position__gte=start), Q(position__lt=start)):
+        if len(found) < LOOK:
+            rows = free.filter(part).order_by("position").select_related("item__reply_a", "item__reply_b")
+            rows = rows.only("left", "position", "item__reply_a__system_id", "item__reply_b__system_id")
+            found += list(rows[: LOOK - len(found)])
+    return found
 
 
 def _systems(slot: Slot) -> tuple[Any, Any]:
@@ -203,7 +227,9 @@ def remaining(participation: Participation) -> int:
     done = shown.counted().count()
     free = Slot.objects.filter(campaign=participation.campaign, run=participation.run_id, free=True)
     free = free.exclude(item__in=shown.values("item"))
-    if participation.campaign.same_context == Campaign.SameContext.ONCE:
+    campaign = participation.campaign
+    # With no more contexts than the spacing asks for in between, a second pair of one never comes up.
+    if campaign.same_context == Campaign.SameContext.ONCE or campaign.contexts.count() <= SPACING:
         free = free.exclude(item__context__in=shown.values("item__context"))
         left = free.values_list("item__context", flat=True)
     else:
@@ -302,7 +328,7 @@ def skip(assignment: Assignment, reason: str, now: datetime) -> None:
         Draft.objects.filter(assignment=held).delete()
 
 
-def keep_draft(assignment: Assignment, answers: Mapping[str, str], now: datetime) -> None:
+def keep_draft(assignment: Assignment, answers: Mapping[str, Any], now: datetime) -> None:
     """Keeps what is answered so far, and renews the lease: whoever answers is there."""
     with transaction.atomic():
         held = (

@@ -50,8 +50,8 @@ class Candidate:
     right: Hashable
 
 
-def most_even(candidates: Sequence[Candidate], balance: Mapping[Hashable, int]) -> Candidate:
-    """The candidate after which this annotator's sides are most even; the earliest of those.
+def most_even_first(candidates: Sequence[Candidate], balance: Mapping[Hashable, int]) -> list[Candidate]:
+    """The candidates, those first after which this annotator's sides are most even, in their order otherwise.
 
     `balance` is, per system, how much oftener it stood left than right before this annotator.
     """
@@ -61,7 +61,7 @@ def most_even(candidates: Sequence[Candidate], balance: Mapping[Hashable, int]) 
         right = abs(balance.get(candidate.right, 0) - 1)
         return max(left, right), left + right
 
-    return min(candidates, key=unevenness)
+    return sorted(candidates, key=unevenness)
 
 
 def start_point(seed: int, participation: str, places: int) -> int:

@@ -167,7 +167,8 @@ class _Writer:
     def _preference(self, judgement: Judgement) -> tuple[Any, ...]:
         held = judgement.assignment
         item = held.item
-        assert item.reply_a and item.reply_b
+        assert item.reply_a is not None
+        assert item.reply_b is not None
         left, right = (
             (item.reply_a, item.reply_b) if held.left == Slot.Left.A else (item.reply_b, item.reply_a)
         )

@@ -38,12 +38,12 @@ def test_the_first_side_is_not_always_the_same():
     assert seen == {"a", "b"}
 
 
-def test_the_most_even_candidate_is_taken_and_the_earliest_of_those():
+def test_the_most_even_candidates_come_first_and_the_earliest_of_those():
     candidates = [balance.Candidate(1, "x", "y"), balance.Candidate(2, "y", "x"), balance.Candidate(3, "y", "x")]
 
-    chosen = balance.most_even(candidates, {"x": 1, "y": -1})
+    ordered = balance.most_even_first(candidates, {"x": 1, "y": -1})
 
-    assert chosen.slot == 2
+    assert [candidate.slot for candidate in ordered] == [2, 3, 1]
 
 
 @pytest.mark.django_db
