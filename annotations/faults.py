@@ -73,7 +73,8 @@ def design_faults(
     if campaign.design == Campaign.Design.SIDE_BY_SIDE and len(names) < 2:
         faults.append(Fault("systems", "A side-by-side study compares at least two systems."))
     faults += _criteria_faults(campaign, criteria)
-    if not faults:
+    unsound = {"systems", "sample.cut", "sample.contexts_per_thread", "sample.min_posts"}
+    if not unsound & {fault.key for fault in faults}:
         faults += _numbers_faults(campaign, places, names)
     return faults + plan_faults(campaign.plan, names, [criterion.key for criterion in criteria])
 
@@ -110,14 +111,14 @@ def _criteria_faults(campaign: Campaign, criteria: Sequence[Criterion]) -> list[
 def _numbers_faults(
     campaign: Campaign, places: Sequence[CampaignSystem], names: Sequence[str]
 ) -> list[Fault]:
-    """Pairs, threads and people: only worth reckoning once the rest is sound."""
-    faults = []
+    """Pairs, threads and people: only worth reckoning once what they are reckoned from is sound."""
+    faults, per_context = [], 0
     try:
         if campaign.design == Campaign.Design.SIDE_BY_SIDE:
             pairs_of(campaign.pairs, names)
         per_context = items_per_context(campaign, places)
     except ValueError as wrong:
-        return [Fault("campaign.pairs", str(wrong))]
+        faults.append(Fault("campaign.pairs", str(wrong)))
     needs_reference = any(place.system.kind == System.Kind.HUMAN for place in places)
     matching = len(candidates(campaign, needs_reference=needs_reference))
     if matching < campaign.threads:
@@ -128,7 +129,9 @@ def _numbers_faults(
                 "Ask for fewer, widen min_posts and max_posts, or import more.",
             )
         )
-    return faults + people_faults(campaign, per_context, campaign.threads * campaign.contexts_per_thread)
+    if per_context:
+        faults += people_faults(campaign, per_context, campaign.threads * campaign.contexts_per_thread)
+    return faults
 
 
 def plan_faults(plan: dict[str, Any], systems: Sequence[str], criteria: Sequence[str]) -> list[Fault]:

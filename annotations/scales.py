@@ -31,11 +31,11 @@ class Scale:
         return self.labels.get(language, self.labels["en"])
 
 
-_LIKERT_5 = {
+_LIKERT_5: dict[str, tuple[str, ...]] = {
     "en": ("Strongly disagree", "Disagree", "Neither", "Agree", "Strongly agree"),
     "sv": ("Instämmer inte alls", "Instämmer inte", "Varken eller", "Instämmer", "Instämmer helt"),
 }
-_LIKERT_7 = {
+_LIKERT_7: dict[str, tuple[str, ...]] = {
     "en": ("1, strongly disagree", "2", "3", "4, neither", "5", "6", "7, strongly agree"),
     "sv": ("1, instämmer inte alls", "2", "3", "4, varken eller", "5", "6", "7, instämmer helt"),
 }

@@ -286,6 +286,14 @@ def test_all_faults_are_told_at_once(client, vera, systems):
     assert expected <= set(errors_of(response))
 
 
+def test_the_list_of_sections_says_where_the_faults_are(client, vera, systems):
+    changes = {"cut": "first", "criteria-1-labels_sv": "Svar A"}
+
+    response = add(client, described(making.corpus(6), systems, **changes))
+
+    assert response.context["faulty"] == {"Sample", "Criteria"}
+
+
 def test_consent_that_people_agreed_to_is_changed_only_under_a_new_version(client, vera, campaign):
     making.participation(campaign)
     page = address("annotations.campaign", "change", campaign.pk)

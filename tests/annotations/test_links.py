@@ -219,24 +219,22 @@ def test_an_invitation_that_cannot_be_made_says_why(make_campaign, slug, count, 
 
 def entries(source):
     """msgid -> msgstr of a .po file; plural forms as (msgid, index), as gettext's catalogue has them."""
-    found, key, words, index = {}, None, None, None
-    fields = {}
+    found, fields = {}, {}
 
     def take():
-        if "msgid" in fields and fields["msgid"]:
+        if fields.get("msgid"):
             for name, value in fields.items():
                 if name == "msgstr":
                     found[fields["msgid"]] = value
                 elif name.startswith("msgstr["):
                     found[(fields["msgid"], int(name[7:-1]))] = value
 
-    name = ""
     for line in [*source.splitlines(), 'msgid ""']:
         if match := re.match(r'(msgid_plural|msgid|msgstr(?:\[\d\])?) (".*")$', line):
             name, value = match[1], ast.literal_eval(match[2])
             if name == "msgid":
                 take()
-                fields = {}
+                fields.clear()
             fields[name] = value
         elif line.startswith('"'):
             fields[name] += ast.literal_eval(line)

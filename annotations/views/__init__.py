@@ -1,0 +1,1 @@
+"""The annotator's pages: joining a study, and rating."""

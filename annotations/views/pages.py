@@ -1,0 +1,216 @@
+"""What the annotators' pages share: who is there, in which language, and the pages that only say something."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from markdown_it import MarkdownIt
+
+from annotations.models import Campaign, Participation
+from generation.clock import database_now
+
+SESSION_KEY = "participations"
+
+# --- how a page is given
+
+
+def wants_json(request: HttpRequest) -> bool:
+    accept = request.headers.get("Accept", "")
+    return "application/json" in accept and "text/html" not in accept
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def show(
+    request: HttpRequest, template: str, context: dict[str, Any] | None = None, status: int = 200
+) -> HttpResponse:
+    """A page, or for htmx its region with the title. Never kept by a cache: it is one person's own."""
+    layout = "replik/part.html" if is_htmx(request) else "replik/base.html"
+    always = {"layout": layout, "LANGUAGE_CODE": translation.get_language()}
+    response = render(request, template, always | (context or {}), status=status)
+    response.headers["Cache-Control"] = "no-store, private"
+    response.headers["Vary"] = "HX-Request, Accept"
+    return response
+
+
+def say(
+    request: HttpRequest,
+    title: str,
+    *sentences: str,
+    status: int = 200,
+    links: Sequence[tuple[str, str]] = (),
+    campaign: Campaign | None = None,
+    **data: Any,
+) -> HttpResponse:
+    """A page that only says something and offers ways on; as JSON {error, ...} to programs."""
+    if wants_json(request):
+        return JsonResponse({"error": " ".join([title, *sentences])} | data, status=status)
+    context = {"title": title, "sentences": sentences, "links": links, "campaign": campaign}
+    return show(request, "replik/said.html", context, status)
+
+
+def markdown(text: object) -> SafeString:
+    """A researcher's Markdown as HTML: no raw HTML in it, and headings below the page's own."""
+    parser = MarkdownIt("commonmark", {"html": False})
+    tokens = parser.parse(str(text or ""))
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+    return mark_safe(parser.renderer.render(tokens, parser.options, {}))  # noqa: S308  html is off
+
+
+# --- languages
+
+
+def languages_of(campaign: Campaign) -> list[tuple[str, str]]:
+    names = dict(settings.LANGUAGES)
+    return [(code, names[code]) for code in campaign.languages if code in names] or [("en", names["en"])]
+
+
+def language_for(campaign: Campaign, *wishes: str | None) -> str:
+    """The first wish that the campaign has, else its first language."""
+    codes = [code for code, _name in languages_of(campaign)]
+    return next((wish for wish in wishes if wish in codes), codes[0])
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    with translation.override(language):
+        yield
+
+
+# --- who is there
+
+
+def take_seat(request: HttpRequest, participation: Participation) -> None:
+    """Puts the participation into the session, under a new session key."""
+    seats = dict(request.session.get(SESSION_KEY, {}))
+    seats[participation.campaign.slug] = [participation.pk, participation.link_version]
+    request.session.cycle_key()
+    request.session[SESSION_KEY] = seats
+
+
+def leave_seat(request: HttpRequest, slug: str) -> None:
+    seats = dict(request.session.get(SESSION_KEY, {}))
+    seats.pop(slug, None)
+    request.session[SESSION_KEY] = seats
+    request.session.cycle_key()
+
+
+def seat(request: HttpRequest, slug: str) -> Participation | None:
+    """Who sits here in this campaign. A link that was revoked takes its sessions along."""
+    kept = request.session.get(SESSION_KEY, {}).get(slug)
+    if not kept:
+        return None
+    pk, version = kept
+    return (
+        Participation.objects.select_related("campaign__corpus", "annotator", "run")
+        .filter(pk=pk, link_version=version, campaign__slug=slug, consented_at__isnull=False)
+        .first()
+    )
+
+
+View = Callable[[HttpRequest, Participation], HttpResponseBase]
+
+
+def seated(view: View) -> Callable[..., HttpResponseBase]:
+    """For views of a person at work: gives them the participation, in its language; 401 when nobody is there."""
+
+    @wraps(view)
+    def inner(request: HttpRequest, slug: str) -> HttpResponseBase:
+        participation = seat(request, slug)
+        if participation is None:
+            return away(request, slug)
+        campaign = participation.campaign
+        language = language_for(campaign, participation.language)
+        with speaking(language):
+            if participation.status in (Participation.Status.EXCLUDED, Participation.Status.WITHDRAWN):
+                response: HttpResponseBase = ended(request, campaign)
+            else:
+                response = view(request, participation)
+        response.headers["Content-Language"] = language
+        return response
+
+    return inner
+
+
+# --- pages that only say something
+
+
+def away(request: HttpRequest, slug: str) -> HttpResponse:
+    """The session is gone: where to go on, and that nothing is lost."""
+    campaign = Campaign.objects.filter(slug=slug, access=Campaign.Access.OPEN).first()
+    wish = translation.get_language()
+    language = language_for(campaign, wish) if campaign else wish
+    with speaking(language):
+        links = []
+        login = reverse("annotations:home")
+        if campaign and campaign.status in (Campaign.Status.OPEN, Campaign.Status.PAUSED):
+            login = reverse("annotations:join", args=[slug])
+            links = [(_("Go on with this study"), login)]
+        response = say(
+            request,
+            _("You have been away for a while"),
+            _("Open your personal link again; your draft is kept."),
+            status=401,
+            links=links,
+            login=login,
+        )
+    response.headers["Content-Language"] = language
+    return response
+
+
+def ended(request: HttpRequest, campaign: Campaign) -> HttpResponse:
+    return say(
+        request,
+        _("Your part in this study has ended"),
+        _("Nothing more is asked of you. If you wonder why, write to the people who invited you."),
+        status=403,
+        campaign=campaign,
+    )
+
+
+def at_work(participation: Participation) -> bool:
+    """Whether this person is given items now. A simulation may work before the campaign opens."""
+    campaign = participation.campaign
+    if participation.run_id:
+        return campaign.status in (
+            Campaign.Status.REVIEW,
+            Campaign.Status.OPEN,
+            Campaign.Status.PAUSED,
+        )
+    return campaign.accepts_answers
+
+
+def standing(
+    request: HttpRequest, campaign: Campaign, done: int | None = None, status: int = 200
+) -> HttpResponse:
+    """Why nothing can be done in this campaign now: not open yet, paused, or closed."""
+    now = database_now()
+    thanks = []
+    if done:
+        thanks = [_("You have done %(count)s. They are all saved.") % {"count": done}]
+    if campaign.status == Campaign.Status.PAUSED:
+        title = _("The study is paused")
+        rest = _("The researchers have paused it for now. Come back later; your link stays the same.")
+    elif campaign.status in (Campaign.Status.CLOSED, Campaign.Status.ARCHIVED) or (
+        campaign.status == Campaign.Status.OPEN and campaign.closes and campaign.closes <= now
+    ):
+        title, rest = _("The study is closed"), _("No more answers are needed. Thank you.")
+    else:
+        title, rest = _("The study is not open yet"), _("Keep your link and come back later.")
+        if campaign.opens and campaign.opens > now:
+            local = timezone.localtime(campaign.opens)
+            rest = _("It opens on %(day)s. Keep your link.") % {"day": date_format(local, "DATETIME_FORMAT")}
+    return say(request, title, *thanks, rest, status=status, campaign=campaign)
