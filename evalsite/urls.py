@@ -1,8 +1,10 @@
 """Addresses: the admin, the annotators' pages, the reports."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    path("", include("analysis.urls")),
+    path("", include("annotations.urls")),
 ]

@@ -94,7 +94,8 @@ def campaign(status: str = "open", *, threads: int = 4, names: tuple[str, ...] =
         return made
     made.review()
     job = made.preparing
-    assert job is not None and job.claim()
+    assert job is not None
+    assert job.claim()
     job.finish(prepare(job))
     made.refresh_from_db()
     if status == "review":

@@ -42,10 +42,9 @@ def free_port() -> int:
 
 
 def _binary(name: str) -> str | None:
-    found = shutil.which(name) or next(
+    return shutil.which(name) or next(
         iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))[::-1]), None
     )
-    return found
 
 
 def _other_user() -> str | None:
@@ -97,8 +96,7 @@ def postgres_url() -> str | None:
     )  # fmt: skip
     _stop(process, signal.SIGINT)
     _wait_for(port, process)
-    url = f"postgres://replik@127.0.0.1:{port}/postgres"
-    return url
+    return f"postgres://replik@127.0.0.1:{port}/postgres"
 
 
 @cache

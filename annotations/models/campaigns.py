@@ -198,6 +198,9 @@ class CampaignContext(models.Model):
             models.UniqueConstraint(fields=["campaign", "context"], name="context_once_per_campaign"),
         ]
 
+    def __str__(self) -> str:
+        return str(self.context)
+
 
 class Criterion(models.Model):
     """A question with a scale, in the words that annotators read."""

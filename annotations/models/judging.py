@@ -263,6 +263,9 @@ class Draft(models.Model):
     answers: "models.JSONField[dict[str, Any]]" = models.JSONField(default=dict)
     updated_at = models.DateTimeField()
 
+    def __str__(self) -> str:
+        return f"draft of {self.assignment_id}"
+
 
 class Flag(models.Model):
     """A problem that an annotator reported; the item can still be answered."""

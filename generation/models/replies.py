@@ -143,8 +143,7 @@ class Claim:
             if connection.features.has_select_for_update_skip_locked:
                 rows = rows.select_for_update(skip_locked=True, of=("self",))
             found = list(rows.values_list("pk", "tries")[:limit])
-            fresh = [(pk, tries) for pk, tries in found if not tries]
-            found = fresh or found[:1]
+            found = [row for row in found if row[1] == 0] or found[:1]
             spent = [pk for pk, tries in found if tries >= MAX_TRIES]
             Reply.objects.filter(pk__in=spent).update(
                 status=Reply.Status.FAILED,

@@ -95,6 +95,8 @@ def new_page(chromium_browser: Any, site: str) -> Iterator[Callable[..., Any]]:
 
     def listen(message: Any) -> None:
         # Chromium and htmx note every 4xx and every lost connection; those are wanted here.
+        if message.type not in ("error", "warning"):
+            return
         if not message.text.startswith(("Failed to load resource", "htmx:", "Response Status Error")):
             said.append(f"{message.type}: {message.text}")
 

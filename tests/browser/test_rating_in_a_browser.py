@@ -82,6 +82,7 @@ def test_another_rates_with_the_keyboard_alone(new_page, person):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name=SAVE)).to_be_visible()
+    page.wait_for_load_state()  # the keys come with the script, which comes last
 
     page.keyboard.press("t")
     expect(page.get_by_text("Post 3 of thread")).to_be_visible()

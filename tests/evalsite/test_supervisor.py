@@ -58,7 +58,7 @@ def test_a_killed_child_is_started_again_and_that_is_said(running):
 
 
 def test_an_interrupt_stops_every_process_and_leaves_no_port_behind(running):
-    installation, process, log = running
+    installation, process, _log = running
     children = children_of(process.pid)
 
     process.send_signal(signal.SIGINT)

@@ -1,0 +1,327 @@
+"""Campaigns: a list that says where each one is in its life, and the form that describes one."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from annotations.admin.campaign_form import PARTS, PLAN_MORE, CampaignForm, pairs_as_told
+from annotations.admin.lines import rows_to_text
+from annotations.admin.parts import LANGUAGES, Part
+from annotations.admin.row_forms import CRITERION_PARTS, Criteria, CriterionForm, PlaceForm, Places
+from annotations.campaign_page import CampaignPage, badge
+from annotations.models import Assignment, Campaign, CampaignSystem, Criterion, Participation, Slot
+from annotations.sections import FIELDSETS, NOTICES, frozen_fields, sections_of
+from generation.adminbase import ModelAdmin, as_json
+from generation.models import System
+
+if TYPE_CHECKING:
+    TabularInline = admin.TabularInline[Any, Any]
+    StackedInline = admin.StackedInline[Any, Any]
+else:
+    TabularInline = admin.TabularInline
+    StackedInline = admin.StackedInline
+
+
+def shows(part: Part) -> Callable[[Any, Any], Any]:
+    """How a part of a JSON column reads where it cannot be changed."""
+
+    def read(self: Any, instance: Any) -> Any:
+        value = part.read(instance)
+        if isinstance(value, list):
+            value = rows_to_text(value)
+        return value if value not in (None, "") else "–"
+
+    return read
+
+
+class ShowsParts:
+    """Gives an admin a method per part of a JSON column, for the pages on which the form is only read."""
+
+    parts: dict[str, Part] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        form: Any = getattr(cls, "form", None)
+        for name, part in cls.parts.items():
+            field = form.base_fields[name]
+            setattr(cls, name, admin.display(description=field.label)(shows(part)))
+
+
+class InDraftOnly:
+    """Rows that can be changed while the campaign is a draft, and read afterwards."""
+
+    def _may(self, obj: Campaign | None) -> bool:
+        return obj is None or obj.status == Campaign.Status.DRAFT
+
+    def has_add_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        return self._may(obj) and bool(super().has_add_permission(request, obj))  # type: ignore[misc]
+
+    def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        return self._may(obj) and bool(super().has_change_permission(request, obj))  # type: ignore[misc]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        return self._may(obj) and bool(super().has_delete_permission(request, obj))  # type: ignore[misc]
+
+
+def _only_add(field: Any) -> Any:
+    """Beside a choice stands "add another" at most: here one chooses, and mends elsewhere."""
+    for right in ("can_change_related", "can_delete_related", "can_view_related"):
+        if field is not None and hasattr(field.widget, right):
+            setattr(field.widget, right, False)
+    return field
+
+
+class PlaceInline(InDraftOnly, TabularInline):
+    model = CampaignSystem
+    form = PlaceForm
+    formset = Places
+    fields = ["system", "samples", "place"]
+    verbose_name = "system"
+    verbose_name_plural = "systems"
+
+    def get_extra(self, request: HttpRequest, obj: Campaign | None = None, **kwargs: Any) -> int:
+        return 3 if obj is None else 0
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("system")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return _only_add(super().formfield_for_dbfield(db_field, request, **kwargs))
+
+    @admin.display(description="place")
+    def place(self, row: CampaignSystem) -> int:
+        return row.position + 1
+
+
+class CriterionInline(InDraftOnly, ShowsParts, StackedInline):
+    model = Criterion
+    form = CriterionForm
+    formset = Criteria
+    parts = CRITERION_PARTS
+    fieldsets = [
+        (None, {"fields": [("key", "scale"), ("reason", "place")]}),
+        ("Words", {"fields": ["question_sv", "question_en", "help_sv", "help_en"]}),
+        ("Labels", {"fields": ["labels_sv", "labels_en"], "classes": ["collapse"]}),
+    ]
+    verbose_name_plural = "criteria"
+
+    def get_extra(self, request: HttpRequest, obj: Campaign | None = None, **kwargs: Any) -> int:
+        return 2 if obj is None else 0
+
+    @admin.display(description="place")
+    def place(self, row: Criterion) -> int:
+        return row.position + 1
+
+
+def _count(rows: QuerySet[Any], campaign: str) -> Coalesce:
+    """How many of the rows a campaign has, without a join that would multiply the others."""
+    mine = rows.filter(**{campaign: OuterRef("pk")}).order_by().values(campaign)
+    return Coalesce(Subquery(mine.annotate(n=Count("pk")).values("n")), 0)
+
+
+class StatusFilter(admin.SimpleListFilter):
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*[(str(value), str(label)) for value, label in Campaign.Status.choices], ("all", "All")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "all":
+            return queryset
+        if self.value():
+            return queryset.filter(status=self.value())
+        return queryset.exclude(status=Campaign.Status.ARCHIVED)
+
+    def choices(self, changelist: Any) -> Any:
+        told = list(super().choices(changelist))
+        told[0]["display"] = "All but archived"
+        return told
+
+
+@admin.register(Campaign)
+class CampaignAdmin(ShowsParts, ModelAdmin):
+    form = CampaignForm
+    parts = PARTS
+    inlines = [PlaceInline, CriterionInline]
+    list_display = ["linked_name", "state", "corpus", "people", "judged", "made"]
+    list_display_links = None
+    list_filter = [StatusFilter, "corpus"]
+    list_select_related = ["corpus"]
+    search_fields = ["name", "slug"]
+    actions = None
+    prepopulated_fields = {"slug": ("name",)}
+    save_on_top = False
+    change_form_template = "admin/annotations/campaign/change_form.html"
+
+    # --- the list
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
+        rows = super().get_queryset(request)
+        if getattr(request.resolver_match, "url_name", "") != "annotations_campaign_changelist":
+            return rows
+        return rows.annotate(
+            people_n=_count(Participation.objects.real(), "campaign"),
+            slots_n=_count(Slot.objects.filter(run=None), "campaign"),
+            done_n=_count(Assignment.objects.counted().filter(slot__run=None), "slot__campaign"),
+        )
+
+    @admin.display(description="name", ordering="name")
+    def linked_name(self, campaign: Campaign) -> SafeString:
+        address = reverse("admin:annotations_campaign_page", args=[campaign.pk])
+        return format_html('<a href="{}"><b>{}</b></a>', address, campaign.name)
+
+    @admin.display(description="status", ordering="status")
+    def state(self, campaign: Campaign) -> SafeString:
+        return badge(campaign.status)
+
+    @admin.display(description="annotators", ordering="people_n")
+    def people(self, campaign: Campaign) -> int:
+        return int(campaign.people_n)  # type: ignore[attr-defined]
+
+    @admin.display(description="judged")
+    def judged(self, campaign: Campaign) -> str:
+        done, slots = campaign.done_n, campaign.slots_n  # type: ignore[attr-defined]
+        return f"{done} of {slots}" if slots else "–"
+
+    @admin.display(description="made", ordering="created_at")
+    def made(self, campaign: Campaign) -> str:
+        return f"{campaign.created_at:%Y-%m-%d}"
+
+    # --- the form
+
+    def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> Any:
+        if obj is None or obj.status == Campaign.Status.DRAFT:
+            return FIELDSETS
+        read = {"languages": "languages_read"}
+        return [
+            (
+                title,
+                options
+                | {
+                    "fields": [
+                        read.get(name, name) if isinstance(name, str) else name for name in options["fields"]
+                    ]
+                },
+            )
+            for title, options in FIELDSETS
+        ]
+
+    @admin.display(description=CampaignForm.base_fields["languages"].label)
+    def languages_read(self, campaign: Campaign) -> str:
+        return ", ".join(LANGUAGES.get(language, language) for language in campaign.languages)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return _only_add(super().formfield_for_dbfield(db_field, request, **kwargs))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
+        frozen = frozen_fields(obj.status) if obj else []
+        return [*frozen, "languages_read"] if frozen else []
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Campaign | None = None) -> Any:
+        return {} if obj else self.prepopulated_fields
+
+    def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        archived = obj is not None and obj.status == Campaign.Status.ARCHIVED
+        return not archived and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        """Only a draft that nobody has worked in can go; a study that ran is archived instead."""
+        if obj is not None and (obj.status != Campaign.Status.DRAFT or obj.participations.exists()):
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        if request.method == "GET" and obj.pk is None:
+            kwargs["initial"] = self._first_rows(inline)
+        return kwargs
+
+    def _first_rows(self, inline: Any) -> list[dict[str, Any]]:
+        """What a new campaign begins with: the human reference, and the two usual questions."""
+        if isinstance(inline, CriterionInline):
+            keys = ("human_likeness", "informativeness")
+            return [{"key": key, "scale": "preference-3"} for key in keys]
+        human = System.objects.filter(kind=System.Kind.HUMAN).first()
+        return [{"system": human.pk, "samples": 1}] if human else []
+
+    def _create_formsets(self, request: HttpRequest, obj: Any, change: bool) -> Any:
+        formsets, inlines = super()._create_formsets(request, obj, change)  # type: ignore[misc]
+        editable = [
+            formset
+            for formset, inline in zip(formsets, inlines, strict=True)
+            if inline.has_change_permission(request, obj if change else None)
+        ]
+        # The form checks the whole before anything is saved; it finds the rows here.
+        obj.formsets_of_the_form = tuple(editable)
+        return formsets, inlines
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        campaign = kwargs.get("obj")
+        status = campaign.status if campaign else "draft"
+        context["notice"] = NOTICES.get(status, NOTICES["later"])
+        context["campaign_page"] = (
+            reverse("admin:annotations_campaign_page", args=[campaign.pk]) if campaign else ""
+        )
+        context["badge"] = badge(status) if campaign else ""
+        context["faulty"] = sections_of(set(context["adminform"].form.errors)) | {
+            inline.opts.verbose_name_plural.capitalize()
+            for inline in context["inline_admin_formsets"]
+            if inline.formset.is_bound and not inline.formset.is_valid()
+        }
+        context["title"] = campaign.name if campaign else "A new campaign"
+        context["subtitle"] = None
+        context["show_save_and_add_another"] = False
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def response_add(
+        self, request: HttpRequest, obj: Campaign, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        response = super().response_add(request, obj, post_url_continue)
+        return self._to_page(request, obj, response)
+
+    def response_change(self, request: HttpRequest, obj: Campaign) -> HttpResponse:
+        return self._to_page(request, obj, super().response_change(request, obj))
+
+    def _to_page(self, request: HttpRequest, campaign: Campaign, response: HttpResponse) -> HttpResponse:
+        if "_continue" in request.POST or "_popup" in request.POST:
+            return response
+        return HttpResponseRedirect(reverse("admin:annotations_campaign_page", args=[campaign.pk]))
+
+    # --- the page
+
+    def get_urls(self) -> list[URLPattern]:
+        page = CampaignPage(self)
+        wrap = self.admin_site.admin_view
+        own = [
+            path("<int:pk>/page/", wrap(page.show), name="annotations_campaign_page"),
+            path("<int:pk>/progress/", wrap(page.progress), name="annotations_campaign_progress"),
+            path("<int:pk>/toml/", wrap(page.toml), name="annotations_campaign_toml"),
+            path("<int:pk>/copy/", wrap(page.copy), name="annotations_campaign_copy"),
+            path("<int:pk>/arrow/<slug:arrow>/", wrap(page.take), name="annotations_campaign_arrow"),
+        ]
+        return own + super().get_urls()
+
+    # --- how the form reads where it cannot be changed
+
+    @admin.display(description=CampaignForm.base_fields["pairs_kind"].label)
+    def pairs_kind(self, campaign: Campaign) -> str:
+        field: Any = CampaignForm.base_fields["pairs_kind"]
+        return str(dict(field.choices)[pairs_as_told(campaign.pairs)[0]])
+
+    @admin.display(description=CampaignForm.base_fields["pairs_text"].label)
+    def pairs_text(self, campaign: Campaign) -> str:
+        return pairs_as_told(campaign.pairs)[1] or "–"
+
+    @admin.display(description=CampaignForm.base_fields["plan_more"].label)
+    def plan_more(self, campaign: Campaign) -> SafeString:
+        return as_json({key: campaign.plan[key] for key in PLAN_MORE if key in campaign.plan})

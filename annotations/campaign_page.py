@@ -1,0 +1,461 @@
+"""A campaign's page: where it is in its life, what it waits for, and the next step."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Max, Q
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django_htmx.http import HttpResponseClientRefresh
+
+from annotations import checklist, panels
+from annotations.life import ARROWS, ArrowRefused
+from annotations.models import Assignment, Campaign, CampaignSystem, Participation, Slot
+from annotations.sections import sections_open
+from annotations.spec import SpecFaults, create, spec_of, to_toml
+from generation.models import Job, Reply, System
+
+MARKS = {
+    "draft": "○", "generating": "◐", "review": "!", "open": "●", "paused": "‖", "closed": "■", "archived": "▢",
+}  # fmt: skip
+LIFE = ["draft", "generating", "review", "open", "closed"]
+BUSY = (Job.Status.WAITING, Job.Status.RUNNING)
+
+
+def badge(status: str) -> SafeString:
+    """A word and a mark, never a colour alone."""
+    return format_html(
+        '<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>',
+        status,
+        MARKS[status],
+        Campaign.Status(status).label,
+    )
+
+
+def link_to_join(campaign: Campaign) -> str:
+    """The open link of a campaign, for whoever has it."""
+    return f"{settings.SITE_URL}/join/{campaign.slug}/"
+
+
+# --- what the page offers
+
+
+@dataclass(frozen=True)
+class Step:
+    """A button: the arrow, its words, and what pressing it does."""
+
+    arrow: str
+    label: str
+    does: str = ""
+    primary: bool = False
+    asks_reason: bool = False
+
+
+def plural(n: int, one: str, many: str = "") -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def steps(campaign: Campaign) -> list[Step]:
+    """The arrows that start here, the next one first."""
+    makers = {"draft": _from_draft, "generating": _from_generating, "review": _from_review, "open": _from_open,
+              "paused": _from_paused, "closed": _from_closed}  # fmt: skip
+    found = makers[campaign.status](campaign) if campaign.status in makers else []
+    return [step for step in found if campaign.can(step.arrow)]
+
+
+def _from_draft(campaign: Campaign) -> list[Step]:
+    places = campaign.ordered_systems
+    contexts = campaign.threads * campaign.contexts_per_thread
+    each = sum(1 if place.system.kind == System.Kind.HUMAN else place.samples for place in places)
+    human = any(place.system.kind == System.Kind.HUMAN for place in places)
+    does = f"{plural(contexts, 'context')} × {plural(each, 'reply', 'replies')} each."
+    if human:
+        does += " The human ones are taken from the threads."
+    does += " What was written before is used again."
+    seconds = expected_seconds(places, contexts)
+    if seconds:
+        does += f" {minutes(seconds).capitalize()} at the pace of earlier replies."
+    label = f"Generate {plural(contexts * each, 'reply', 'replies')}" if each else "Generate replies"
+    return [Step("generate", label, does, primary=True)]
+
+
+def expected_seconds(places: list[CampaignSystem], contexts: int) -> float | None:
+    """How long the writing may take, from how long these systems took before; None where one never wrote."""
+    total = 0.0
+    for place in places:
+        if place.system.kind != System.Kind.TRANSFORMERS:
+            continue
+        rows = place.system.replies.written().filter(seconds__isnull=False).order_by("-id")
+        paces = [
+            seconds / max(1, provenance.get("batch_rows", 1))
+            for seconds, provenance in rows.values_list("seconds", "provenance")[:50]
+        ]
+        if not paces:
+            return None
+        total += sum(paces) / len(paces) * contexts * place.samples
+    return total or None
+
+
+def _from_generating(campaign: Campaign) -> list[Step]:
+    return [Step("cancel", "Cancel generating", "Back to draft. What is written is kept for the next time.")]
+
+
+def _from_review(campaign: Campaign) -> list[Step]:
+    places = Slot.objects.filter(campaign=campaign, run=None).count()
+    does = f"{plural(places, 'judging')} to be made. From then on sample, systems, criteria, design and plan are frozen."
+    back = "To change anything. Items are made anew; replies that still fit are used again."
+    return [
+        Step("open", "Open for annotators", does, primary=True),
+        Step("revise", "Back to draft", back),
+    ]
+
+
+def _from_open(campaign: Campaign) -> list[Step]:
+    counts = collected(campaign)
+    full = counts["total"] > 0 and counts["done"] == counts["total"]
+    left = counts["total"] - counts["done"]
+    does = (
+        "Every place is judged."
+        if full
+        else f"{plural(left, 'place')} would stay without an answer. Late answers are kept, and counted apart."
+    )
+    return [
+        Step("pause", "Pause", "Nobody is given anything new; answers under way are taken."),
+        Step("close", "Close", does, primary=full),
+    ]
+
+
+def _from_paused(campaign: Campaign) -> list[Step]:
+    counts = collected(campaign)
+    left = counts["total"] - counts["done"]
+    return [
+        Step("resume", "Go on", f"{plural(left, 'place')} still wait for an answer.", primary=True),
+        Step("close", "Close", "Late answers are kept, and counted apart."),
+    ]
+
+
+def _from_closed(campaign: Campaign) -> list[Step]:
+    return [
+        Step(
+            "reopen",
+            "Open again",
+            "Only while no report was made. The reason is kept and exported.",
+            asks_reason=True,
+        ),
+        Step("archive", "Archive", "It leaves the list of running studies. Its data stay."),
+    ]
+
+
+def collected(campaign: Campaign) -> dict[str, int]:
+    """The counted places of real people: how many there are, judged, and under way."""
+    shown = Assignment.objects.filter(slot__campaign=campaign, slot__run=None)
+    counts = shown.aggregate(
+        done=Count("pk", filter=Q(status=Assignment.Status.SUBMITTED)),
+        held=Count("pk", filter=Q(status=Assignment.Status.OPEN)),
+        surplus=Count("pk", filter=Q(status=Assignment.Status.SURPLUS)),
+    )
+    return counts | {"total": Slot.objects.filter(campaign=campaign, run=None).count()}
+
+
+# --- the checklist as the page shows it
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row of the checklist with the one link that mends it."""
+
+    row: checklist.Row
+    waits: bool  # whether it holds up a step that is still to come
+    address: str
+    link: str
+
+
+_AHEAD = {"draft": {"generate", "open"}, "generating": {"open"}, "review": {"open"}}
+_MENDS = {"consent": "Write it", "plan": "Declare it", "systems": "Change systems"}
+
+
+def shown_rows(campaign: Campaign) -> list[Shown]:
+    """Open ones on top, each group in the checklist's own order."""
+    form = reverse("admin:annotations_campaign_change", args=[campaign.pk])
+    may_change = sections_open(campaign.status)
+    ahead = _AHEAD.get(campaign.status, set())
+    found = []
+    for row in checklist.rows(campaign):
+        address = row.mend if row.mend.startswith("/") else ""
+        if row.mend in may_change:
+            address = f"{form}#{row.mend}"
+        waits = not row.ready and bool(ahead & set(row.blocks))
+        link = _MENDS.get(row.key, "Change") if waits else "Change"
+        found.append(Shown(row, waits, address, link))
+    return sorted(found, key=lambda shown: not shown.waits)
+
+
+def waits_for(campaign: Campaign, rows: list[Shown]) -> str:
+    """The heading: how many things hold up the next steps."""
+    waiting = [shown.row for shown in rows if shown.waits]
+    first = [row for row in waiting if campaign.status == "draft" and "generate" in row.blocks]
+    later = len(waiting) - len(first)
+    if first:
+        more = f", and for {later} more before opening" if later else ""
+        return f"Waits for {plural(len(first), 'thing')} before generating{more}"
+    if later:
+        start = "Ready to generate; waits" if campaign.status == "draft" else "Waits"
+        return f"{start} for {plural(later, 'thing')} before opening"
+    ready = {"draft": "Ready to generate", "generating": "Nothing else is missing", "review": "Ready to open"}
+    return ready.get(campaign.status, "How it was set up")
+
+
+# --- progress
+
+
+def is_busy(campaign: Campaign) -> bool:
+    """Whether something is being made now, so that the page should follow it."""
+    if campaign.status == Campaign.Status.GENERATING:
+        return True
+    return (
+        campaign.status == Campaign.Status.REVIEW
+        and campaign.preparing is not None
+        and campaign.preparing.status in BUSY
+    )
+
+
+def minutes(seconds: float) -> str:
+    """Time left as one says it."""
+    if seconds < 60:
+        return "less than a minute"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:.0f} hours"
+
+
+def progress_of(campaign: Campaign) -> dict[str, Any]:
+    """What the fragment shows: how far the writing, or the preparing of items, has come."""
+    if campaign.status == Campaign.Status.REVIEW and campaign.preparing:
+        job = campaign.preparing
+        return {"preparing": job, "done": job.done, "total": job.total}
+    if campaign.order is None:
+        return {}
+    progress = campaign.order.progress()
+    failed = (
+        campaign.order.replies()
+        .filter(status=Reply.Status.FAILED)
+        .values("system__name", "last_error")
+        .annotate(n=Count("pk"))
+        .order_by("-n")[:5]
+    )
+    troubled = (
+        campaign.order.replies()
+        .filter(status=Reply.Status.WAITING)
+        .exclude(last_error="")
+        .order_by("-id")
+        .first()
+    )
+    return {
+        "done": progress.done,
+        "total": progress.total,
+        "left": minutes(progress.time_left.total_seconds()) if progress.time_left and progress.left else "",
+        "statuses": Reply.Status.values,
+        "by_system": [(name, list(counts.values())) for name, counts in progress.by_system.items()],
+        "tokens_per_second": progress.tokens_per_second,
+        "failed": list(failed),
+        "failed_n": progress.counts[Reply.Status.FAILED],
+        "troubled": troubled,
+        "nobody_at_work": progress.left > 0 and not progress.counts[Reply.Status.RUNNING],
+    }
+
+
+# --- copies
+
+
+def copied(campaign: Campaign) -> dict[str, Any]:
+    """The campaign's file under a free name, with a new seed, and without its dates."""
+    table = spec_of(campaign)
+    number = 2
+    while Campaign.objects.filter(slug=f"{campaign.slug[:90]}-{number}").exists():
+        number += 1
+    own = {"name": f"{campaign.name} ({number})", "slug": f"{campaign.slug[:90]}-{number}"}
+    table["campaign"] |= own | {"seed": secrets.randbelow(10**8)}
+    for date in ("opens", "closes"):
+        table["access"].pop(date, None)
+    return table
+
+
+# --- the views
+
+
+class CampaignPage:
+    """The page's addresses. They stand in the admin, and ask its permissions."""
+
+    def __init__(self, campaigns: Any) -> None:
+        self.campaigns = campaigns
+
+    def _campaign(self, request: HttpRequest, pk: int) -> Campaign:
+        rows = Campaign.objects.select_related("corpus", "order", "preparing")
+        campaign = get_object_or_404(rows, pk=pk)
+        if not self.campaigns.has_view_or_change_permission(request, campaign):
+            raise PermissionDenied
+        return campaign
+
+    def _may_change(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("annotations.change_campaign")
+
+    def show(self, request: HttpRequest, pk: int) -> HttpResponse:
+        campaign = self._campaign(request, pk)
+        rows = shown_rows(campaign)
+        may_change = self._may_change(request)
+        found = panels.panels(campaign, request)
+        # Once it runs, how far it is comes first, and how it was set up last.
+        folded = campaign.status in ("open", "paused", "closed", "archived")
+        context = {
+            **self.campaigns.admin_site.each_context(request),
+            "title": campaign.name,
+            "campaign": campaign,
+            "badge": badge(campaign.status),
+            "life": LIFE,
+            "at": {"paused": "open", "archived": "closed"}.get(campaign.status, campaign.status),
+            "told": self._told(campaign),
+            "heading": waits_for(campaign, rows),
+            "rows": rows,
+            "folded": folded,
+            "steps": steps(campaign) if may_change else [],
+            "may_change": may_change,
+            "may_copy": self.campaigns.has_add_permission(request),
+            "describable": may_change and campaign.status in ("draft", "generating", "review"),
+            "busy": is_busy(campaign),
+            "progress": progress_of(campaign) if campaign.status in ("generating", "review") else {},
+            "first_panels": [panel for panel in found if folded and panel.order <= 10],
+            "panels": [panel for panel in found if not (folded and panel.order <= 10)],
+        }
+        return render(request, "replik/campaign/page.html", context)
+
+    def _told(self, campaign: Campaign) -> str:
+        languages = " and ".join({"sv": "Swedish", "en": "English"}.get(x, x) for x in campaign.languages)
+        people = plural(campaign.annotators_per_item, "annotator")
+        return f"Pages in {languages}, {campaign.get_design_display()}, {people} per item"
+
+    def progress(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The region that the page asks for while something is being made; then the page itself goes on."""
+        campaign = self._campaign(request, pk)
+        if not is_busy(campaign):
+            return HttpResponseClientRefresh()
+        context = {"campaign": campaign, "busy": True, "progress": progress_of(campaign)}
+        return render(request, "replik/campaign/progress.html", context)
+
+    def toml(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The campaign file, which makes the same study elsewhere."""
+        campaign = self._campaign(request, pk)
+        name = f"{campaign.slug}.toml"
+        return HttpResponse(
+            to_toml(campaign),
+            content_type="application/toml; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+    def copy(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """A new draft like this one, with a new seed. Contexts and replies that match are used again."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        campaign = self._campaign(request, pk)
+        if not self.campaigns.has_add_permission(request):
+            raise PermissionDenied
+        try:
+            made = create(copied(campaign))
+        except SpecFaults as wrong:
+            for fault in wrong.faults:
+                messages.error(request, f"It cannot be copied as it is. {fault.sentence}")
+            return HttpResponseRedirect(reverse("admin:annotations_campaign_page", args=[pk]))
+        messages.success(request, f"A copy of {campaign.name}, with the new seed {made.seed}.")
+        return HttpResponseRedirect(reverse("admin:annotations_campaign_page", args=[made.pk]))
+
+    def take(self, request: HttpRequest, pk: int, arrow: str) -> HttpResponse:
+        """Takes an arrow, or goes to what it waits for and says so."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        campaign = self._campaign(request, pk)
+        if arrow not in ARROWS or not self._may_change(request):
+            raise PermissionDenied
+        page = reverse("admin:annotations_campaign_page", args=[pk])
+        said = {"reason": request.POST.get("reason", "")} if arrow in ("pause", "close", "reopen") else {}
+        try:
+            getattr(campaign, arrow)(who=request.user, **said)
+        except ArrowRefused as refused:
+            messages.error(request, str(refused))
+            missing = checklist.missing(campaign, arrow)
+            return HttpResponseRedirect(f"{page}#row-{missing[0].key}" if missing else page)
+        return HttpResponseRedirect(page)
+
+
+# --- our own panels
+
+
+@panels.add
+def collecting(campaign: Campaign, request: HttpRequest) -> list[panels.Panel]:
+    """How much is judged. No result stands here: peeking at the outcome changes studies."""
+    if campaign.status not in ("open", "paused", "closed", "archived"):
+        return []
+    html = render_to_string("replik/campaign/collecting.html", {"counts": collected(campaign)})
+    return [panels.Panel("Judged", html, 10)]
+
+
+@panels.add
+def links(campaign: Campaign, request: HttpRequest) -> list[panels.Panel]:
+    if campaign.status not in ("review", "open", "paused"):
+        return []
+    context = {"campaign": campaign, "link": link_to_join(campaign), "is_open": campaign.access == "open"}
+    return [
+        panels.Panel("How annotators come in", render_to_string("replik/campaign/links.html", context), 20)
+    ]
+
+
+def people_of(campaign: Campaign) -> Any:
+    """The real participations with what each has done, the busiest first."""
+    main = Q(assignments__purpose=Assignment.Purpose.MAIN)
+    return (
+        Participation.objects.real()
+        .filter(campaign=campaign)
+        .annotate(
+            done=Count("assignments", filter=main & Q(assignments__status=Assignment.Status.SUBMITTED)),
+            skipped=Count("assignments", filter=Q(assignments__status=Assignment.Status.SKIPPED)),
+            surplus=Count("assignments", filter=Q(assignments__status=Assignment.Status.SURPLUS)),
+            last=Max("assignments__ended_at"),
+        )
+        .order_by("number")
+    )
+
+
+@panels.add
+def annotators(campaign: Campaign, request: HttpRequest) -> list[panels.Panel]:
+    people = list(people_of(campaign)[:200])
+    if not people and campaign.status in ("draft", "generating", "review"):
+        return []
+    context = {"campaign": campaign, "people": people, "expected": campaign.expected_annotators}
+    return [panels.Panel("Annotators", render_to_string("replik/campaign/annotators.html", context), 30)]
+
+
+@panels.add
+def runs(campaign: Campaign, request: HttpRequest) -> list[panels.Panel]:
+    """Simulations: marked, with slots of their own, never part of the real counts."""
+    judged = Q(participations__assignments__status=Assignment.Status.SUBMITTED)
+    found = campaign.runs.annotate(
+        people=Count("participations", distinct=True),
+        judged=Count("participations__assignments", filter=judged, distinct=True),
+    ).order_by("created_at")
+    if not found:
+        return []
+    return [panels.Panel("Simulations", render_to_string("replik/campaign/runs.html", {"runs": found}), 60)]
+
+
+@panels.add
+def history(campaign: Campaign, request: HttpRequest) -> list[panels.Panel]:
+    events = campaign.events.select_related("who").order_by("-at", "-id")[:100]
+    if not events:
+        return []
+    return [panels.Panel("History", render_to_string("replik/campaign/history.html", {"events": events}), 90)]
