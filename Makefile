@@ -4,7 +4,7 @@ BIN = .venv/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: setup run test check bench clean
+.PHONY: setup run test check pictures bench clean
 
 setup: .venv/ready
 
@@ -26,6 +26,9 @@ check: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+pictures: .venv/ready-dev
+	REPLIK_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser/test_pictures.py
 
 bench: .venv/ready-dev
 	$(BIN)/python -m tests.bench $(PART)

@@ -131,7 +131,8 @@ def model_fault(system: System) -> str | None:
     try:
         find_model(system.model, [Path(folder) for folder in settings.MODEL_DIRS])
     except EngineFault as wrong:
-        return f"{system.name}: {wrong}"
+        folders = ", ".join(str(folder) for folder in settings.MODEL_DIRS)
+        return f"{system.name}: {wrong} Models here lie in {folders}."
     return None
 
 

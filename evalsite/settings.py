@@ -55,7 +55,16 @@ DEBUG = env_bool("DEBUG", False)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 HTTPS = env_bool("REPLIK_HTTPS", False)
-SITE_URL = env_text("REPLIK_SITE_URL", "http://127.0.0.1:8000").rstrip("/")
+
+
+def _site_url() -> str:
+    """From the environment, else where `manage.py run` last served this data folder: it stands in links."""
+    kept = DATA_DIR / "site_url"
+    found = env_text("REPLIK_SITE_URL") or (kept.read_text().strip() if kept.is_file() else "")
+    return (found or "http://127.0.0.1:8000").rstrip("/")
+
+
+SITE_URL = _site_url()
 
 INSTALLED_APPS = [
     "evalsite.apps.ReplikAdminConfig",

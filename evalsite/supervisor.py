@@ -127,6 +127,7 @@ class Supervisor:
     """Keeps the children running until it is told to stop."""
 
     def __init__(self, host: str, port: int, say: Callable[[str], None]) -> None:
+        self.host, self.port = host, port
         self.children = children(host, port)
         self.say = say
         self.stopping = False
@@ -134,6 +135,8 @@ class Supervisor:
 
     def start(self) -> None:
         self.lock.take()
+        # Links to this site, made here or by commands in another terminal, name where it is served.
+        (settings.DATA_DIR / "site_url").write_text(f"http://{self.host}:{self.port}\n")
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._told_to_stop)
         self._release()

@@ -93,17 +93,22 @@ def campaign(status: str = "open", *, threads: int = 4, names: tuple[str, ...] =
     if status == "generating":
         return made
     made.review()
-    job = made.preparing
-    assert job is not None
-    assert job.claim()
-    job.finish(prepare(job))
-    made.refresh_from_db()
+    prepare_now(made)
     if status == "review":
         return made
     made.open()
     if status == "closed":
         made.close()
     return made
+
+
+def prepare_now(campaign: Campaign) -> None:
+    """Does what the jobs worker does in review."""
+    job = campaign.preparing
+    assert job is not None
+    assert job.claim()
+    job.finish(prepare(job))
+    campaign.refresh_from_db()
 
 
 def write_all(campaign: Campaign, texts: dict[str, str]) -> None:

@@ -59,8 +59,7 @@ def find_model(ref: str, model_dirs: Sequence[Path]) -> ModelFiles:
         if candidate.exists():
             return _model_at(ref, candidate, [Path(one).resolve() for one in model_dirs])
     raise EngineFault(
-        f"There is no model {ref}: none of the {len(model_dirs)} model folders (REPLIK_MODEL_DIRS) holds {name}; "
-        "copy it there or correct the name."
+        f"There is no model {ref} in the model folders (REPLIK_MODEL_DIRS): copy it there or correct the name."
     )
 
 

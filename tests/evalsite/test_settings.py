@@ -1,0 +1,80 @@
+"""Settings from the environment: a wrong value stops the start and is named."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from evalsite.env import env_bool, env_int, env_list, env_text
+from tests.installation import ROOT
+
+
+def start(tmp_path, **env):
+    return subprocess.run(
+        [sys.executable, "-c", "from django.conf import settings; print(settings.SITE_URL, settings.CELERY['broker_url'])"],
+        cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"REPLIK_DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "evalsite.settings"} | env,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "maybe"),
+        ("CONN_MAX_AGE", "long"),
+        ("DATABASE_URL", "nonsense"),
+        ("REDIS_URL", "http://here"),
+    ],
+)
+def test_a_wrong_value_stops_the_start_and_names_the_variable(tmp_path, name, value):
+    done = start(tmp_path, **{name: value})
+
+    assert done.returncode != 0
+    assert name in done.stderr.splitlines()[-1]
+    assert value in done.stderr.splitlines()[-1] or name == "DATABASE_URL"
+
+
+def test_a_secret_may_come_from_a_file(tmp_path):
+    (tmp_path / "key").write_text("from a file\n")
+
+    found = env_text("SECRET_KEY", env={"SECRET_KEY_FILE": str(tmp_path / "key")})
+
+    assert found == "from a file"
+
+
+def test_a_secret_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY_FILE"):
+        env_text("SECRET_KEY", env={"SECRET_KEY_FILE": str(tmp_path / "none")})
+
+
+def test_values_are_read_by_their_type():
+    env = {"A": "yes", "B": "0", "C": "12", "D": "x, y,"}
+
+    read = (
+        env_bool("A", False, env=env),
+        env_bool("B", True, env=env),
+        env_int("C", 1, env=env),
+        env_list("D", env=env),
+    )
+
+    assert read == (True, False, 12, ["x", "y"])
+
+
+def test_links_name_the_address_that_the_data_folder_was_last_served_at(tmp_path):
+    (tmp_path / "site_url").write_text("http://127.0.0.1:8111\n")
+
+    done = start(tmp_path, REPLIK_SITE_URL="", REDIS_URL="")
+
+    assert done.stdout.split() == ["http://127.0.0.1:8111", "files://localhost/"]
+
+
+def test_two_data_folders_have_two_secrets(tmp_path):
+    keys = set()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        start(tmp_path / name, SECRET_KEY="")
+        keys.add((tmp_path / name / "secret_key").read_text())
+
+    assert len(keys) == 2
