@@ -19,7 +19,7 @@ run: .venv/ready
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest
-	REPLIK_TEST_DATABASE=postgres $(BIN)/python -m pytest tests/generation tests/annotations tests/analysis tests/evalsite -m "django_db and not one_database"
+	REPLIK_TEST_DATABASE=postgres $(BIN)/python -m pytest tests/generation tests/annotations tests/analysis tests/evalsite -m django_db
 
 check: .venv/ready-dev
 	$(BIN)/ruff format --check .

@@ -138,7 +138,7 @@ def _agreement(results: Row) -> Iterator[str]:
 
 def _made(settings: Row, manifest: Row | None) -> Iterator[str]:
     versions = settings["versions"]
-    others = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "replik")
+    others = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()) if name != "replik")
     yield f"Analysed by Replik {versions['replik']} ({others})."
     if settings.get("seed") is not None:
         yield f"Sample, sides and order come from seed {settings['seed']}."

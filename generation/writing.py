@@ -17,6 +17,7 @@ from generation.threads import (
     Item,
     Thread,
     Words,
+    clean,
     items_from_json,
     items_to_json,
     items_to_text,
@@ -121,7 +122,7 @@ def _store(
     claim.write(
         reply,
         items=items_to_json(items),
-        text=written.text,
+        text=clean(written.text)[0],  # a model may write what no database can hold
         by_user=user or "",
         finish_reason=written.finish_reason,
         fingerprint=fingerprint,
