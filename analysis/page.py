@@ -499,7 +499,9 @@ def _questions(manifest: Row | None) -> dict[str, str]:
     """The question of each criterion, in English where there is one."""
     found = {}
     for row in (manifest or {}).get("wording", ()):
-        words = row.get("en") or next((value for value in row.values() if isinstance(value, dict)), {})
+        words = row.get("en") or next(
+            (value for _, value in sorted(row.items()) if isinstance(value, dict)), {}
+        )
         found[row["criterion"]] = words.get("question", "")
     return found
 
@@ -515,7 +517,7 @@ def _wording(manifest: Row | None) -> tuple[Wording, ...]:
             tuple(words["labels"]),
         )
         for row in (manifest or {}).get("wording", ())
-        for language, words in row.items()
+        for language, words in sorted(row.items())  # a database may give keys in another order
         if isinstance(words, dict)
     )
 
