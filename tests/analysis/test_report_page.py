@@ -168,6 +168,7 @@ def test_a_comparison_outside_the_family_is_not_claimed(page_of):
     page = page_of(rows, Settings(family=(("human", "other", "human_likeness"),)))
 
     assert "not adjusted" in page.claims[0][1][0][0]
+    assert "not in the declared family" in page.claims[0][1][0][0]
     assert "That is a difference" not in page.claims[0][1][0][0]
 
 
@@ -243,6 +244,14 @@ def test_even_sides_are_as_they_should_be(page_of):
     page = page_of(campaign_rows(threads=40))
 
     assert {each.mark for each in page.checks if each.name == "Sides"} == {"ok"}
+
+
+def test_the_page_and_the_statistics_draw_the_same_lines():
+    ours = trust.ENOUGH_THREADS, trust.FIXED_ANNOTATORS, trust.BUSY_SHARE
+
+    theirs = crossed.MIN_THREADS, crossed.MAX_FIXED_ANNOTATORS, results.BUSY_SHARE
+
+    assert ours == theirs
 
 
 def test_one_busy_annotator_is_to_be_looked_at(page_of):

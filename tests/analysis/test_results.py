@@ -226,8 +226,24 @@ def test_the_left_rate_asks_which_side_won_in_each_layout(read_rows):
         ("beside", 0.75),
         ("stacked", 0.5),
     ]
-    assert found["sides"][0]["reason"] == "Davidson's order term is not part of this report yet."
+    assert {made["reason"] for made in found["sides"]} == {"Only 1 thread; an interval needs at least 10."}
     assert [made["value"] for made in found["integrity"] if made["check"] == "left_rate"] == [0.75, 0.5]
+
+
+def test_the_left_rate_has_the_interval_and_the_test_of_a_rate(read_rows):
+    rows = campaign_rows(threads=40, criteria=("human_likeness",))
+    rows = [{**made, "layout": "beside"} for made in rows]
+    table = read_rows(rows)
+    won_left = np.where(table.a_left == 1, table.y, 1 - table.y)
+
+    (made,) = analyse(table)["sides"]
+
+    rate = score_interval(won_left, table.thread.codes, table.annotator.codes)
+    assert {key: made[key] for key in ("se", "df", "low", "high", "p")} == {
+        key: getattr(rate, key) for key in ("se", "df", "low", "high", "p")
+    }
+    assert made["reason"] is None
+    assert made["effect"] is None
 
 
 def test_the_left_rates_interval_stands_under_integrity(read_rows):
@@ -379,6 +395,13 @@ def test_a_rule_that_is_not_applied_is_not_passed_over(read_rows):
     found = result_of(read_rows, rows)
 
     assert "The declared exclusion by control items is not applied in this report." in found["warnings"]
+
+
+def test_a_declared_plan_that_is_not_carried_out_is_not_passed_over(read_rows):
+    found = result_of(read_rows, campaign_rows(), Settings(exclude={"max_fast": 0.2}, looks=(0.5,)))
+
+    assert "The declared exclusion by max_fast is not applied in this report." in found["warnings"]
+    assert any(warning.startswith("Looks were declared") for warning in found["warnings"])
 
 
 def test_what_is_known_of_skips_and_gaps_is_in_the_integrity_rows(read_rows):

@@ -39,7 +39,11 @@ def test_the_first_side_is_not_always_the_same():
 
 
 def test_the_most_even_candidates_come_first_and_the_earliest_of_those():
-    candidates = [balance.Candidate(1, "x", "y"), balance.Candidate(2, "y", "x"), balance.Candidate(3, "y", "x")]
+    candidates = [
+        balance.Candidate(1, "x", "y"),
+        balance.Candidate(2, "y", "x"),
+        balance.Candidate(3, "y", "x"),
+    ]
 
     ordered = balance.most_even_first(candidates, {"x": 1, "y": -1})
 
@@ -49,7 +53,10 @@ def test_the_most_even_candidates_come_first_and_the_earliest_of_those():
 @pytest.mark.django_db
 # Shrinking would play campaigns for minutes; the seed of a failing example is printed anyway.
 @settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-@given(script=st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ssssskl")), min_size=40, max_size=120), data=st.data())
+@given(
+    script=st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ssssskl")), min_size=40, max_size=120),
+    data=st.data(),
+)
 def test_bounds_hold_over_random_arrivals_drop_outs_and_skips(script, data):
     from datetime import UTC, datetime, timedelta
 
@@ -62,7 +69,9 @@ def test_bounds_hold_over_random_arrivals_drop_outs_and_skips(script, data):
         with transaction.atomic():
             now = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
             # 30 threads, so that the spacing of a thread's pairs leaves a choice of sides at every claim.
-            campaign = making.campaign(threads=30, seed=data.draw(st.integers(0, 1000)), items_per_annotator=30)
+            campaign = making.campaign(
+                threads=30, seed=data.draw(st.integers(0, 1000)), items_per_annotator=30
+            )
             people = [making.participation(campaign) for _ in range(10)]
             for who, what in script:
                 now += timedelta(minutes=1)
@@ -98,5 +107,7 @@ def _bounds(campaign):
             balance_of[held.item.reply_a.system_id] += sign
             balance_of[held.item.reply_b.system_id] -= sign
         assert all(abs(difference) <= 2 for difference in balance_of.values())
-    free_and_held = Slot.objects.filter(campaign=campaign, free=True, assignments__status__in=["open", "submitted"])
+    free_and_held = Slot.objects.filter(
+        campaign=campaign, free=True, assignments__status__in=["open", "submitted"]
+    )
     assert not free_and_held.exists()

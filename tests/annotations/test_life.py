@@ -123,7 +123,10 @@ def test_another_seed_gives_another_study(make_campaign):
     second = make_campaign("review", corpus=corpus, threads=6, seed=6)
 
     drawn = [set(c.contexts.values_list("pk", flat=True)) for c in (first, second)]
-    orders = [list(Item.objects.filter(campaign=c).order_by("position").values_list("context", flat=True)) for c in (first, second)]
+    orders = [
+        list(Item.objects.filter(campaign=c).order_by("position").values_list("context", flat=True))
+        for c in (first, second)
+    ]
 
     assert drawn[0] != drawn[1] or orders[0] != orders[1]
 
@@ -138,7 +141,9 @@ def test_the_sample_is_spread_over_the_topics(make_campaign):
 
 def test_items_without_a_reply_are_left_out_and_counted(make_campaign):
     campaign = make_campaign("generating")
-    Reply.objects.filter(system__name="alpha").update(status="failed", written_at=None, last_error="No memory.")
+    Reply.objects.filter(system__name="alpha").update(
+        status="failed", written_at=None, last_error="No memory."
+    )
 
     campaign.review()
     campaign.preparing.claim()
@@ -161,4 +166,6 @@ def test_dropped_replies_are_not_shown(make_campaign):
 
     campaign.review()
 
-    assert set(campaign.selections.filter(system__name="beta").values_list("status", flat=True)) == {"dropped"}
+    assert set(campaign.selections.filter(system__name="beta").values_list("status", flat=True)) == {
+        "dropped"
+    }

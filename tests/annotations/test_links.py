@@ -83,6 +83,19 @@ def test_pressing_twice_admits_one_person(campaign):
 
 
 @pytest.mark.django_db
+def test_somebody_whose_part_was_taken_away_can_come_again(campaign):
+    browser = Client()
+    browser.get(f"/join/{campaign.slug}/")
+    join(browser, campaign)
+    Participation.objects.all().delete()
+
+    page = join(browser, campaign)
+
+    assert page.status_code == 303
+    assert Participation.objects.count() == 1
+
+
+@pytest.mark.django_db
 def test_a_full_study_takes_nobody_more(make_campaign):
     campaign = make_campaign(max_annotators=1)
     join(Client(), campaign)
@@ -172,6 +185,18 @@ def test_leaving_the_device_makes_room_for_another_person(client, campaign):
     assert client.get(f"/rate/{campaign.slug}/").status_code == 401
     join(client, campaign)
     assert Participation.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_the_address_of_leaving_leads_on_and_leaves_nobody(client, campaign):
+    address = f"/rate/{campaign.slug}/leave"
+    assert client.get(address).url == "/"
+    join(client, campaign)
+
+    page = client.get(address)
+
+    assert (page.status_code, page.url) == (302, f"/rate/{campaign.slug}/")
+    assert client.get(page.url).status_code == 200
 
 
 @pytest.mark.django_db

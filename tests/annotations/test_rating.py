@@ -237,6 +237,16 @@ def test_an_enormous_body_is_refused(seated, person):
     assert answer.status_code == 400
 
 
+def test_a_form_in_another_character_set_is_refused(person):
+    answer = Client(enforce_csrf_checks=True).post(
+        here(person), "token=x", content_type="application/x-www-form-urlencoded; charset=utf-16"
+    )
+
+    assert answer.status_code == 400
+    assert "This could not be taken" in answer.content.decode()
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
 def test_a_form_without_its_csrf_value_says_what_to_do(person):
     browser = Client(enforce_csrf_checks=True)
 
@@ -308,6 +318,15 @@ def test_a_report_does_not_skip(seated, person):
     again = seated.get(here(person))
     assert fields(again)["token"] == fields(page)["token"]
     assert "your report is saved" in again.content.decode()
+
+
+def test_a_report_sent_twice_is_one(seated, person):
+    told = {"token": fields(seated.get(here(person)))["token"], "reason": "broken", "text": "All of it."}
+
+    for _ in range(2):
+        assert seated.post(here(person, "report"), told).status_code == 303
+
+    assert Flag.objects.count() == 1
 
 
 def test_pausing_keeps_the_answers_and_shows_the_personal_link(seated, person):
@@ -417,6 +436,44 @@ def test_time_left_comes_from_ones_own_recent_times():
 
 def test_both_replies_are_tidied_alike():
     assert display.tidy("\n\n one  \n\n\n\ntwo\t\n ") == "one\n\ntwo"
+
+
+def test_nothing_unseen_tells_two_replies_apart():
+    assert display.tidy("\ufeffA\u2060 bridge,\u00a0 \t  long\u200b.\u00ad\u2063") == "A bridge, long."
+    assert display.tidy("  one\n   two") == "one\ntwo"
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "\u200b\u2060", "\u3164"])
+def test_a_reply_without_anything_to_see_is_shown_as_empty(text):
+    assert display.parts_of([Text(text)], fold=False) == ()
+
+
+def test_what_a_thread_lacks_is_said(seated, person):
+    held = work.claim(person, database_now())
+    thread = held.item.context.thread
+    thread.title, thread.posts[1]["post"] = "\u200b", []
+    thread.save()
+
+    html = seated.get(here(person)).content.decode()
+
+    assert "(This thread has no title.)" in html
+    assert html.count("(This post is empty.)") == 1
+
+
+def test_one_press_shows_all_of_a_folded_quote():
+    deep = Quote("a", (Quote("b", (Quote("c", (Quote("d", (Text("inmost"),)),)),)),))
+
+    third = display.parts_of([deep], fold=True)[0].parts[0].parts[0]
+
+    assert (third.folded, third.parts[0].folded) == (True, False)
+
+
+def test_a_folded_quote_does_not_fold_the_one_around_it():
+    long = Quote("b", (Text("\n".join("line" for _ in range(9))),))
+
+    outer = display.parts_of([Quote("a", (long, Text("mine")))], fold=True)[0]
+
+    assert (outer.folded, outer.parts[0].folded) == (False, True)
 
 
 def test_deep_and_long_quotes_are_folded_in_threads_and_never_in_replies():

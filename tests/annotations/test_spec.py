@@ -118,7 +118,9 @@ def test_more_threads_than_match_is_a_fault_with_both_numbers(demo):
 
 
 def test_too_few_annotators_for_once_says_how_many_are_needed(demo):
-    faults = faults_of(GOOD.replace('"spaced"', '"once"').replace("expected_annotators = 6", "expected_annotators = 2"))
+    faults = faults_of(
+        GOOD.replace('"spaced"', '"once"').replace("expected_annotators = 6", "expected_annotators = 2")
+    )
 
     assert "expected_annotators to 6" in faults["campaign.same_context"]
 

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from annotations.links import path_for
 from annotations.models import Assignment, Draft, Flag, Judgement
-from generation.models import Reply
+from generation.models import Reply, Thread
 from tests import making
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -247,7 +247,155 @@ def test_when_the_session_is_gone_the_answer_waits_for_its_person(new_page, pers
     assert submitted().count() == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, "<title>Log in</title><p>Wi-Fi of the hotel"), (408, "late")]
+)
+def test_only_a_receipt_ends_a_save(new_page, person, status, body):
+    page = new_page()
+    sit_down(page, person)
+    answer_both(page)
+    strangers = iter([status])
+
+    def stranger(route):
+        known = route.request.method != "POST" or next(strangers, None) is None
+        route.continue_() if known else route.fulfill(status=status, body=body, content_type="text/html")
+
+    page.route(re.compile(r"/rate/[^/]+/$"), stranger)
+    page.get_by_role("button", name=SAVE).click()
+
+    expect(page.get_by_text("Waiting for the network")).to_be_visible()
+    expect(page).to_have_title("1 of 2 – Replik")
+    assert submitted().count() == 1
+
+
+def test_an_incomplete_answer_given_offline_is_asked_about_once(new_page, person):
+    page = new_page()
+    sit_down(page, person)
+    choose(page, "Which reply sounds more like a person wrote it?", "Reply A")
+    page.context.set_offline(True)
+    page.get_by_role("button", name=SAVE).click()
+    expect(page.get_by_text("Waiting for the network")).to_be_visible()
+    page.close()
+    sent = []
+
+    again = page.context.new_page()
+    again.on("request", lambda request: sent.append(request.method))
+    page.context.set_offline(False)
+    again.goto(f"/rate/{person.campaign.slug}/")
+
+    expect(again.get_by_role("alert").first).to_contain_text("One question has no answer.")
+    again.wait_for_timeout(1_000)
+    assert sent.count("POST") == 1
+    choose(again, "Which reply is more informative?", "Reply B")
+    again.get_by_role("button", name=SAVE).click()
+    expect(again).to_have_title("1 of 2 – Replik")
+
+
+def test_a_second_tab_does_not_forget_the_save_of_the_first(new_page, person):
+    page = new_page()
+    sit_down(page, person)
+    other = page.context.new_page()
+    other.goto(page.url)
+    answer_both(page)
+    page.context.set_offline(True)
+    page.get_by_role("button", name=SAVE).click()
+    expect(page.get_by_text("Waiting for the network")).to_be_visible()
+
+    page.close()
+    other.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    other.context.set_offline(False)
+    other.reload()
+
+    expect(other).to_have_title("1 of 2 – Replik")
+    assert submitted().get().judgements.count() == 2
+
+
+@pytest.mark.parametrize("action", ["skip", "report", "pause"])
+def test_what_did_not_get_through_is_said(new_page, person, action):
+    page = new_page()
+    sit_down(page, person)
+    page.context.set_offline(True)
+
+    if action == "skip":
+        page.get_by_role("button", name="Skip this one").click()
+        page.get_by_role("button", name="I know this thread").click()
+    elif action == "report":
+        page.get_by_role("button", name="Report a problem").click()
+        page.get_by_text("Personal data").click()
+        page.get_by_role("button", name="Send the report").click()
+    else:
+        page.get_by_role("button", name="Pause").click()
+
+    expect(page.get_by_text("That did not get through.")).to_be_in_viewport()
+    page.context.set_offline(False)
+    answer_both(page)
+    page.get_by_role("button", name=SAVE).click()
+    expect(page).to_have_title("1 of 2 – Replik")
+
+
+def test_pausing_saves_the_draft_and_hands_nothing_in(new_page, person):
+    page = new_page()
+    sit_down(page, person)
+    answer_both(page)
+
+    page.get_by_role("button", name="Pause").click()
+
+    expect(page.get_by_role("heading", name="Paused")).to_be_focused()
+    assert not submitted().exists()
+    assert Draft.objects.get().answers["answers"] == {"human_likeness": "left", "informativeness": "equal"}
+    page.get_by_role("link", name="Continue").click()
+    expect(page.get_by_role("radio", name="Reply A").first).to_be_checked()
+
+
+def test_a_save_that_is_sent_again_stays_a_save(new_page, person):
+    page = new_page()
+    sit_down(page, person)
+    answer_both(page)
+    page.context.set_offline(True)
+    page.get_by_role("button", name=SAVE).click()
+    expect(page.get_by_text("Waiting for the network")).to_be_visible()
+
+    page.get_by_role("button", name="Skip this one").focus()
+    page.context.set_offline(False)
+
+    expect(page).to_have_title("1 of 2 – Replik")
+    assert submitted().count() == 1
+
+
+def test_a_key_that_is_held_down_is_pressed_once(new_page, person):
+    page = new_page()
+    sit_down(page, person)
+    page.wait_for_load_state()
+
+    for _ in range(4):
+        page.keyboard.down("1")
+    page.keyboard.up("1")
+    assert page.locator("#rating input:checked").count() == 1
+    page.keyboard.press("2")
+    for _ in range(4):
+        page.keyboard.down("Enter")
+        page.wait_for_timeout(60)
+    page.keyboard.up("Enter")
+
+    expect(page).to_have_title("1 of 2 – Replik")
+
+
 # --- form
+
+
+def test_long_words_and_deep_quotes_stay_on_a_phones_page(new_page, person):
+    deep = [{"type": "text", "text": "inmost words"}]
+    for depth in range(20):
+        deep = [{"type": "quote", "username": f"somebody_of_a_long_name_{depth}", "post": deep}]
+    Reply.objects.update(items=deep)
+    Thread.objects.update(title="Brandvarnarprovning" * 20, topic="Brandvarnare" * 20)
+    page = new_page(width=320, height=640)
+
+    sit_down(page, person)
+
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    inmost = page.locator("#reply-a").get_by_text("inmost words")
+    assert inmost.bounding_box()["width"] > 100
 
 
 def test_on_a_phone_nothing_scrolls_sideways(new_page, person):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from generation import writing
+from generation import tasks, writing
 from generation.clock import database_now
 from generation.models import Claim, Order, Reply, System
 from generation.models.replies import MAX_TRIES, release_running
@@ -244,6 +244,45 @@ def test_cancelling_leaves_what_another_order_wants(human):
 
     assert sorted(first.replies().values_list("status", flat=True)) == ["cancelled", "cancelled", "waiting"]
     assert second.replies().get().status == "waiting"
+
+
+def test_what_was_called_off_while_an_order_was_placed_is_still_written_for_it(human):
+    order = place([human])
+    order.replies().update(status="cancelled")  # by another order, which did not see this one yet
+
+    closed = order.settle()
+
+    assert closed is False
+    assert set(order.replies().values_list("status", flat=True)) == {"waiting"}
+
+
+def test_an_order_stays_open_while_another_process_asks_for_redraws(models, tiny, monkeypatch):
+    order = place([tiny], threads=1, on_quality="redraw")
+    order.replies().update(status="written", items=[], written_at=database_now())
+    reply = order.replies().get()
+
+    def too_late(order):
+        Reply.objects.create(context=reply.context, system=reply.system, attempt=1)
+        return 0
+
+    monkeypatch.setattr(Order, "redraw", too_late)
+
+    assert order.settle() is False
+    order.refresh_from_db()
+    assert order.settled_at is None
+
+
+def test_redraws_are_rung_for_at_once(models, tiny, monkeypatch):
+    tiny.decoding = {"seed": 4, "max_new_tokens": 2}  # always cut off
+    tiny.save()
+    order = place([tiny], threads=1, on_quality="redraw", max_redraws=1)
+    rung = []
+    monkeypatch.setattr(tasks, "ring_for_order", lambda order, **kwargs: rung.append(order.pk))
+
+    tasks.write_replies(order.pk, "path:tiny")
+
+    assert rung == [order.pk]
+    assert order.replies().get(attempt=1).status == "waiting"
 
 
 def test_progress_counts_every_row_once(human, tiny):

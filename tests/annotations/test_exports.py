@@ -1,0 +1,192 @@
+"""The data package reconciles with the database and says by hand-checked rows who won."""
+
+import csv
+import json
+import tomllib
+
+import pytest
+from django.core.management import call_command
+
+from annotations import assignment as work
+from annotations import exports, spec
+from annotations.models import Assignment, Judgement
+from annotations.spreadsheets import protect, unprotect
+from generation.commands import Refusal
+from tests import making
+
+pytestmark = pytest.mark.django_db
+
+
+def rows_of(folder, table="preferences"):
+    with (folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def judge(campaign, now, values, number=6, **more):
+    """`number` hand-ins by one person; `values` gives the answer from what stands left and right."""
+    person = making.participation(campaign)
+    held = []
+    for _ in range(number):
+        item = work.claim(person, now)
+        value = values(item.reply_left.system.name, item.reply_right.system.name)
+        keys = [criterion.key for criterion in work.criteria_of(campaign)]
+        work.submit(item, f"s{item.pk}", {(key, ""): value for key in keys}, now, seconds=12.5, **more)
+        held.append(item)
+    return held
+
+
+def test_the_winner_is_the_chosen_system_whatever_the_side_and_the_order_of_names(
+    make_campaign, now, tmp_path
+):
+    # "zeta" comes first in the campaign and last by code point, so a and b must be turned around.
+    campaign = make_campaign(names=("zeta", "alpha"), threads=12)
+    judge(campaign, now, lambda left, right: "left" if left == "zeta" else "right", 6, layout="beside")
+
+    exports.export(campaign, tmp_path / "out")
+
+    rows = rows_of(tmp_path / "out")
+    assert {(row["system_a"], row["system_b"], row["winner"], row["strength"]) for row in rows} == {
+        ("alpha", "zeta", "b", "1")
+    }
+    assert {row["left"] for row in rows} == {"a", "b"}
+    assert {row["seconds"] for row in rows} == {"12.5"}
+
+
+def test_left_names_the_system_that_stood_left(make_campaign, now, tmp_path):
+    campaign = make_campaign(names=("zeta", "alpha"), threads=12)
+    held = judge(campaign, now, lambda left, right: "left", 4)
+
+    exports.export(campaign, tmp_path / "out")
+
+    rows = [row for row in rows_of(tmp_path / "out") if row["criterion"] == "human_likeness"]
+    stood = {exports.item_name(item.item): item.reply_left.system.name for item in held}
+    assert {row["item"]: row[f"system_{row['left']}"] for row in rows} == stood
+    assert all(row["winner"] == row["left"] for row in rows)
+
+
+def test_a_tie_has_no_strength_and_a_clear_preference_has_two(make_campaign, now, tmp_path):
+    campaign = make_campaign("draft", names=("human", "alpha"), threads=12)
+    campaign.criteria.update(scale="preference-5")
+    making.write_all(campaign, {})
+    campaign.review()
+    making.prepare_now(campaign)
+    campaign.open()
+    values = iter(["equal", "left_clearly", "right"])
+    judge(campaign, now, lambda left, right: next(values), 3)
+
+    exports.export(campaign, tmp_path / "out")
+
+    rows = [row for row in rows_of(tmp_path / "out") if row["criterion"] == "human_likeness"]
+    assert sorted((row["winner"] == "tie", row["strength"]) for row in rows) == [
+        (False, "1"),
+        (False, "2"),
+        (True, "0"),
+    ]
+
+
+def test_the_manifest_counts_every_row_against_the_database(campaign, now, tmp_path):
+    judge(campaign, now, lambda left, right: "equal", 3)
+
+    package = exports.export(campaign, tmp_path / "out")
+
+    told = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert told == json.loads(json.dumps(package.manifest))
+    assert (
+        told["rows"] == told["database"] == {"preferences": 6, "replies": 12, "annotators": 1, "contexts": 4}
+    )
+    assert {name: len(rows_of(tmp_path / "out", name)) for name in ("preferences", "replies", "annotators")} == {
+        "preferences": 6, "replies": 12, "annotators": 1,
+    }  # fmt: skip
+    assert sum(cell["missing"] for cell in told["missing"]) == 2 * (36 - 3)
+
+
+def test_only_the_latest_revision_of_an_answer_counts(campaign, now, tmp_path):
+    held = judge(campaign, now, lambda left, right: "equal", 1)[0]
+    first = held.judgements.get(criterion__key="informativeness")
+    Judgement.objects.create(
+        assignment=first.assignment, criterion=first.criterion, revision=2, value="left", given_at=now
+    )
+
+    exports.export(campaign, tmp_path / "out")
+
+    rows = {row["criterion"]: row["winner"] for row in rows_of(tmp_path / "out")}
+    assert rows["human_likeness"] == "tie"
+    assert rows["informativeness"] in ("a", "b")
+
+
+def test_surplus_answers_and_previews_stay_out_and_surplus_is_counted(campaign, now, tmp_path):
+    held = judge(campaign, now, lambda left, right: "left", 2)
+    Assignment.objects.filter(pk=held[0].pk).update(status="surplus")
+
+    package = exports.export(campaign, tmp_path / "out")
+
+    assert package.manifest["rows"]["preferences"] == 2
+    assert package.manifest["surplus"] == 1
+
+
+def test_a_package_holds_real_data_or_one_run_never_both(campaign, now, tmp_path):
+    from annotations.simulation import Effects, simulate
+
+    judge(campaign, now, lambda left, right: "left", 2)
+    simulate(campaign, annotators=10, seed=1, name="dry", effects=Effects())
+
+    real = exports.export(campaign, tmp_path / "real")
+    dry = exports.export(campaign, tmp_path / "dry", campaign.runs.get())
+
+    assert {row["simulated"] for row in rows_of(tmp_path / "real")} == {"0"}
+    assert {row["simulated"] for row in rows_of(tmp_path / "dry")} == {"1"}
+    assert (real.manifest["rows"]["preferences"], dry.manifest["rows"]["preferences"]) == (4, 72)
+
+
+def test_the_campaign_file_of_a_package_describes_the_campaign(campaign, tmp_path):
+    exports.export(campaign, tmp_path / "out")
+
+    table = tomllib.loads((tmp_path / "out" / "campaign.toml").read_text(encoding="utf-8"))
+
+    assert table == tomllib.loads(spec.to_toml(campaign))
+
+
+def test_dangerous_cells_are_made_safe_and_read_back(make_campaign, now, tmp_path):
+    campaign = make_campaign(names=("=HYPERLINK(1)", "alpha"), threads=12)
+    judge(campaign, now, lambda left, right: "left", 2)
+
+    exports.export(campaign, tmp_path / "out")
+
+    cells = {row["system_a"] for row in rows_of(tmp_path / "out")}
+    assert cells == {"'=HYPERLINK(1)"}
+    assert {unprotect(cell) for cell in cells} == {"=HYPERLINK(1)"}
+
+
+@pytest.mark.parametrize("text", ["=1", "'", "'=1", "''", "a", "", "-", "@x", "\tx"])
+def test_what_protect_does_unprotect_undoes(text):
+    assert unprotect(protect(text)) == text
+
+
+def test_a_folder_with_something_else_in_it_is_refused_and_kept(campaign, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+
+    with pytest.raises(Refusal):
+        exports.export(campaign, tmp_path / "out")
+
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_a_failed_export_leaves_nothing_behind(campaign, tmp_path, monkeypatch):
+    monkeypatch.setattr(spec, "to_toml", lambda campaign: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        exports.export(campaign, tmp_path / "out")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_earlier_package_is_replaced_whole(campaign, now, tmp_path, capsys):
+    exports.export(campaign, tmp_path / "out")
+    judge(campaign, now, lambda left, right: "left", 1)
+
+    call_command("export_campaign", campaign.slug, "--out", str(tmp_path / "out"), "--json")
+
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"]["preferences"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -1,0 +1,123 @@
+"""Scripted annotators: repeatable, apart from the real study, and true to the effects they were given."""
+
+import json
+
+import pytest
+from django.core.management import call_command
+
+from annotations.models import Assignment, Judgement, Slot
+from annotations.simulation import Effects, simulate
+from generation.commands import Refusal
+
+pytestmark = pytest.mark.django_db
+
+
+def answers(run):
+    """(who, item, criterion) -> answer."""
+    rows = Judgement.objects.filter(assignment__participation__run=run)
+    return {
+        (who, item, criterion): value
+        for who, item, criterion, value in rows.values_list(
+            "assignment__participation__number", "assignment__item__position", "criterion__key", "value"
+        )
+    }
+
+
+def test_a_run_leaves_the_real_places_whole(campaign):
+    done = simulate(campaign, annotators=10, seed=1, name="dry", effects=Effects())
+
+    assert done.judgements == 72
+    assert Slot.objects.filter(run=None, free=True).count() == 36
+    assert not Slot.objects.filter(run__name="dry", free=True).exists()
+
+
+def test_the_same_seed_gives_the_same_answers_and_another_seed_others(campaign):
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        simulate(campaign, annotators=10, seed=seed, name=name, effects=Effects())
+
+    one, again, other = (answers(campaign.runs.get(name=name)) for name in ("one", "again", "other"))
+
+    # Who gets what depends on who comes when; what they then answer does not.
+    both = one.keys() & again.keys()
+    assert len(both) > 10
+    assert all(one[key] == again[key] for key in both)
+    assert any(one[key] != other[key] for key in one.keys() & other.keys())
+
+
+def test_a_much_stronger_system_wins_nearly_always_on_both_sides(make_campaign):
+    campaign = make_campaign(names=("human", "alpha"), threads=12, expected_annotators=6)
+    simulate(
+        campaign, annotators=6, seed=1, name="dry",
+        effects=Effects(systems={"human": 8.0}, tie=0, annotator_sd=0, thread_sd=0),
+    )  # fmt: skip
+
+    won = [
+        judgement.value == ("left" if judgement.assignment.reply_left.system.name == "human" else "right")
+        for judgement in Judgement.objects.all()
+    ]
+
+    assert len(won) == 72
+    assert sum(won) >= 70  # exp(4) / (exp(4) + exp(-4)) = .9997 each
+
+
+def test_the_share_of_ties_and_the_pull_of_the_left_side_follow_the_effects(make_campaign):
+    campaign = make_campaign(
+        names=("human", "alpha"), threads=40, expected_annotators=6, items_per_annotator=40
+    )
+    simulate(
+        campaign, annotators=6, seed=3, name="dry",
+        effects=Effects(tie=1.0, left=1.0, annotator_sd=0, thread_sd=0),
+    )  # fmt: skip
+
+    values = list(Judgement.objects.values_list("value", flat=True))
+
+    # exp(.5) : 1 : exp(-.5), so left .506, equal .307, right .186; 240 answers, sd about .03.
+    shares = {value: values.count(value) / len(values) for value in ("left", "equal", "right")}
+    assert abs(shares["left"] - 0.506) < 0.12
+    assert abs(shares["equal"] - 0.307) < 0.12
+
+
+def test_simulated_people_are_told_by_their_pseudonym(campaign):
+    simulate(campaign, annotators=10, seed=1, name="dry", effects=Effects())
+
+    assert {held.participation.pseudonym[0] for held in Assignment.objects.all()} == {"S"}
+
+
+def test_a_draft_cannot_be_simulated(make_campaign):
+    campaign = make_campaign("draft")
+
+    with pytest.raises(Refusal, match="Generate its replies first"):
+        simulate(campaign, annotators=2, seed=1, name="dry", effects=Effects())
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ("lef = 1", "lef"),
+        ('left = "x"', "left"),
+        ("[systems]\nhumann = 1", "systems.humann"),
+        ("left = [", None),
+    ],
+)
+def test_a_wrong_effects_file_is_refused_by_its_key(campaign, tmp_path, capsys, content, key):
+    path = tmp_path / "effects.toml"
+    path.write_text(content)
+
+    with pytest.raises(SystemExit) as stopped:
+        call_command(
+            "simulate_annotators", campaign.slug, "--annotators", "2", "--seed", "1", "--run", "x",
+            "--effects", str(path), "--json",
+        )  # fmt: skip
+
+    told = json.loads(capsys.readouterr().out)
+    assert stopped.value.code == 1
+    assert (told["file"], told.get("key")) == (str(path), key)
+    assert not campaign.runs.exists()
+
+
+def test_the_command_tells_what_was_simulated(campaign, capsys):
+    call_command(
+        "simulate_annotators", campaign.slug, "--annotators", "10", "--seed", "1", "--run", "dry", "--json"
+    )
+
+    assert json.loads(capsys.readouterr().out) == {"annotators": 10, "judgements": 72, "run": "dry"}

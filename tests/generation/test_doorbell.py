@@ -1,0 +1,98 @@
+"""A lost ring costs nothing, a doubled one finds nothing, and sweeps do not pile up."""
+
+from datetime import timedelta
+
+import pytest
+
+from generation import doorbell, tasks
+from generation.clock import database_now
+from generation.models import Claim, Job, Lease, Order, Reply
+from generation.sweeper import sweep
+from tests import making
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def rings(monkeypatch):
+    """Every ring, in place of a broker."""
+    heard: list[tuple] = []
+    monkeypatch.setattr(doorbell, "_send", lambda task, *args: heard.append((task.split(".")[-1], *args)))
+    return heard
+
+
+@pytest.fixture
+def order():
+    from annotations.design import context_at
+    from generation.models import System, Thread
+
+    making.corpus(threads=3)
+    human = System.objects.create(name="human", kind="human")
+    return Order.place([(human, 1)], [context_at(thread, 3) for thread in Thread.objects.all()])
+
+
+def test_the_sweep_rings_again_for_what_was_lost(order, rings):
+    sweep(15)
+
+    assert rings == [("write_replies", order.pk, "human")]
+
+
+def test_the_sweep_does_not_ring_while_somebody_is_writing(order, rings):
+    Claim.take(order.replies(), 1)
+
+    sweep(15)
+
+    assert rings == []
+
+
+def test_the_sweep_rings_when_the_writers_lease_has_run_out(order, rings):
+    Claim.take(order.replies(), 1)
+    Reply.objects.filter(status="running").update(lease_until=database_now() - timedelta(seconds=1))
+
+    sweep(15)
+
+    assert rings == [("write_replies", order.pk, "human")]
+
+
+def test_a_doubled_ring_finds_nothing_to_do(order, rings):
+    tasks.write_replies(order.pk, "human")
+    before = list(Reply.objects.order_by("pk").values_list("text", "written_at"))
+
+    tasks.write_replies(order.pk, "human")
+
+    order.refresh_from_db()
+    assert order.settled_at is not None
+    assert list(Reply.objects.order_by("pk").values_list("text", "written_at")) == before
+
+
+def test_a_ring_for_a_cancelled_order_writes_nothing(order, rings):
+    order.cancel()
+
+    tasks.write_replies(order.pk, "human")
+
+    assert not Reply.objects.written().exists()
+
+
+def test_a_settled_order_moves_its_campaign_even_if_the_word_was_lost(make_campaign, rings):
+    campaign = make_campaign("generating")
+    Order.objects.filter(pk=campaign.order_id).update(settled_at=database_now())
+
+    sweep(15)
+
+    campaign.refresh_from_db()
+    assert campaign.status == "review"
+    assert ("run_jobs",) in rings
+
+
+def test_waiting_jobs_are_rung_for(rings):
+    Job.objects.create(kind=Job.Kind.REPORT)
+
+    sweep(15)
+
+    assert rings == [("run_jobs",)]
+
+
+def test_two_sweeps_do_not_meet(rings):
+    Lease.take("sweep", "somebody else", timedelta(minutes=1))
+
+    assert sweep(15) is False
