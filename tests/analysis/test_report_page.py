@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from analysis import crossed, results, trust
 from analysis.numbers import as_as, decimal, p_says, p_value, percent, percent_interval
 from analysis.page import report_page
 from analysis.results import Settings, analyse

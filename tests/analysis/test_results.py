@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.crossed import score_interval
 from analysis.results import LISTS, Settings, analyse, answer_codes, scale_of
 from analysis.tables import Extras, read_preferences
 
