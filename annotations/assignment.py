@@ -346,8 +346,11 @@ def keep_draft(assignment: Assignment, answers: Mapping[str, Any], now: datetime
 
 
 def flag(assignment: Assignment, reason: str, text: str, now: datetime) -> Flag:
-    """Keeps a report; the item can still be answered."""
-    return Flag.objects.create(assignment=assignment, reason=reason, text=text, given_at=now)
+    """Keeps a report; the item can still be answered. The same one sent twice is one."""
+    with transaction.atomic():
+        _locked(Assignment.objects.filter(pk=assignment.pk)).get()
+        before = Flag.objects.filter(assignment=assignment, reason=reason, text=text).first()
+        return before or Flag.objects.create(assignment=assignment, reason=reason, text=text, given_at=now)
 
 
 def criteria_of(campaign: Campaign) -> list[Criterion]:

@@ -13,6 +13,7 @@ from annotations import assignment as work
 from annotations.models import Assignment, Criterion, Participation
 from annotations.scales import SCALES
 from generation.models import Reply
+from generation.screening import is_visible
 from generation.threads import Item, Text, items_from_json
 
 FOLD_POSTS = 6
@@ -40,14 +41,19 @@ class Part:
         return bool(self.name)
 
 
+#: Characters that nobody sees, such as a forum's software puts into long words.
+_UNSEEN = re.compile("[\u00ad\u200b\u2060-\u2064\ufeff]")
+
+
 def tidy(text: str) -> str:
-    """No white space at the ends of lines or of the whole, and at most one blank line: for both replies alike."""
-    lines = "\n".join(line.rstrip() for line in text.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", lines).strip()
+    """Only what can be seen, for both replies alike: single spaces, at most one blank line, no unseen characters."""
+    lines = [" ".join(line.split()) for line in _UNSEEN.sub("", text).split("\n")]
+    tidied = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return tidied if any(map(is_visible, tidied)) else ""
 
 
 def user_name(name: str | None) -> str:
-    return name if name and name.strip() else _("Unknown user")
+    return tidy(name or "") or _("Unknown user")
 
 
 def parts_of(items: Sequence[Item], *, fold: bool, depth: int = 1) -> tuple[Part, ...]:
@@ -61,8 +67,11 @@ def parts_of(items: Sequence[Item], *, fold: bool, depth: int = 1) -> tuple[Part
         inner = parts_of(item.items, fold=fold, depth=depth + 1)
         lines = sum(part.lines for part in inner)
         folded = fold and bool(inner) and (depth > QUOTE_DEPTH or lines > QUOTE_LINES)
-        # A folded quote takes one line of the quote around it.
-        parts.append(Part(name=user_name(item.username), parts=inner, folded=folded, lines=lines))
+        if folded:
+            inner = parts_of(item.items, fold=False)  # one press shows all of it
+        parts.append(
+            Part(name=user_name(item.username), parts=inner, folded=folded, lines=1 if folded else lines)
+        )
     return tuple(parts)
 
 
@@ -102,8 +111,8 @@ def thread_of(held: Assignment) -> ShownThread:
     for number, post in enumerate(context.posts, 1):
         parts = parts_of(items_from_json(post["post"]), fold=True)
         posts.append(ShownPost(number, user_name(post.get("username")), parts, _words(parts)))
-    trail = re.sub(r"\s*(?:>|»|›|/)\s+", " › ", context.thread.topic.strip())
-    title = context.thread.title.strip() or context.thread.topic.strip()
+    trail = re.sub(r"\s*(?:>|»|›|/)\s+", " › ", tidy(context.thread.topic))
+    title = tidy(context.thread.title) or _("(This thread has no title.)")
     long = len(posts) > FOLD_POSTS or sum(post.words for post in posts) > FOLD_WORDS
     if not long or len(posts) <= 1 + LATEST:
         return ShownThread(trail, title, tuple(posts), (), ())

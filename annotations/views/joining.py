@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from annotations.links import participation_of
 from annotations.models import Annotator, Campaign, Participation
@@ -91,7 +91,8 @@ def admit(campaign: Campaign, language: str, browser: str) -> Participation:
         now = database_now()
         return Participation.admit(
             campaign,
-            Annotator.objects.create(external_id=browser),
+            # The person may be known already, when the researcher has taken their part in the study away.
+            Annotator.objects.get_or_create(external_id=browser)[0],
             status=Participation.Status.ACTIVE,
             language=language,
             consent_version=_version(campaign),
@@ -142,10 +143,12 @@ def consent(participation: Participation, language: str) -> None:
     participation.save(update_fields=["status", "language", "consent_version", "consented_at", "joined_at"])
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def leave(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """Frees this device for somebody else; the personal link leads back."""
+    """Frees this device for somebody else; the personal link leads back. GET, such as a reload, changes nothing."""
     participation = pages.seat(request, slug)
+    if request.method != "POST":
+        return redirect("annotations:rate", slug) if participation else redirect("annotations:home")
     language = translation.get_language()
     if participation is not None:
         language = pages.language_for(participation.campaign, participation.language)

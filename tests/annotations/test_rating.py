@@ -238,7 +238,10 @@ def test_an_enormous_body_is_refused(seated, person):
 
 
 def test_a_form_in_another_character_set_is_refused(person):
-    answer = Client(enforce_csrf_checks=True).post(
+    browser = Client(enforce_csrf_checks=True)
+    browser.cookies["csrftoken"] = "a" * 32
+
+    answer = browser.post(
         here(person), "token=x", content_type="application/x-www-form-urlencoded; charset=utf-16"
     )
 

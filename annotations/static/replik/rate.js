@@ -1,7 +1,8 @@
 /* The rating page's conveniences. Everything here can be missing: the page works as plain forms, too.
  *
- * What is answered is kept in localStorage under the assignment's token until the server has acknowledged it. A save
- * that does not get through is sent again, with the same submit id, after 1, 2, 4 ... 60 seconds.
+ * What is answered is kept in localStorage under the assignment's token until the server has acknowledged it, by a
+ * receipt or a conflict. A save that does not get through is sent again, with the same submit id, after 1, 2, 4 ... 60
+ * seconds.
  */
 (function () {
   "use strict";
@@ -10,7 +11,12 @@
   const LONGEST_WAIT = 60;
   const IDLE_AFTER = 60_000; // without a sign of life, the clock stops
   const KEPT_FOR = 30 * 24 * 3600_000;
+  const AWAY = [401, 403, 404]; // the answer goes out when its person is back
+  const REFUSED = [400, 413, 422]; // the answer must change before it is sent again
   let page = null; // the item on the screen, or null on other pages
+
+  // Some proxies and log-in pages answer 200, too; ours says what became of the answer.
+  const acknowledged = (status, receipt) => status === 409 || Boolean(receipt);
 
   // --- what is kept on this device
 
@@ -69,7 +75,8 @@
       const on = document.getElementById("keys-on");
       on.checked = setting("keys") !== "off";
       on.addEventListener("change", () => setting("keys", on.checked ? "on" : "off"));
-      if (this.kept.pending) {
+      if (this.kept.pending && document.getElementById("summary")) this.refused(); // this page is the answer to it
+      else if (this.kept.pending) {
         form.elements.submit_id.value = this.kept.submitId;
         this.send();
       }
@@ -110,6 +117,9 @@
     }
 
     keep(more = {}) {
+      if (this.over) return;
+      const other = store.get(this.token);
+      if (other && other.pending && !this.kept.pending && !more.pending) return; // another tab's save is on its way
       this.tick();
       this.kept = { ...this.kept, answers: this.answers(), seconds: this.active, fold: this.fold, ...more };
       store.set(this.token, this.kept);
@@ -183,16 +193,25 @@
       this.form.requestSubmit();
     }
 
-    // The server has answered; whatever it says, this save is not sent again.
-    answered(status) {
-      if (status >= 500 || status === 429) { this.wait(); return; }
-      if (status === 401 || status === 403 || status === 404) return; // kept: it goes out when its person is back
-      if (status === 422 || status === 400 || status === 413) {
-        this.kept.pending = null;
-        this.keep();
-        return;
+    // Whether this is our server's answer to the save, to be shown. All else means trouble on the way: it is sent again.
+    answered(status, receipt) {
+      if (acknowledged(status, receipt)) {
+        this.over = true;
+        store.remove(this.token);
+        return true;
       }
+      if (REFUSED.includes(status)) this.refused();
+      else if (!AWAY.includes(status)) {
+        this.wait();
+        return false;
+      }
+      return true;
+    }
+
+    refused() {
+      this.kept.pending = null;
       store.remove(this.token);
+      this.keep();
     }
 
     wait() {
@@ -243,8 +262,9 @@
       const body = new URLSearchParams(entry.pending);
       body.set("csrfmiddlewaretoken", csrf);
       const response = await fetch(entry.action, { method: "POST", body, headers: { Accept: "application/json" } });
-      if (response.ok || response.status === 409) store.remove(token);
-      return response.status >= 500 || response.status === 429;
+      const done = acknowledged(response.status, response.headers.get("Replik-Receipt"));
+      if (done) store.remove(token);
+      return !done && ![...AWAY, ...REFUSED].includes(response.status);
     } catch { return true; }
   }
 
@@ -298,6 +318,10 @@
     if (setting("keys") === "off" && event.key !== "?") return;
     const press = (id) => { const button = document.getElementById(id); if (button) button.click(); };
     const key = event.key.toLowerCase();
+    if (event.repeat) { // a key that is held down is pressed once
+      if (key === "enter" && target.matches("input")) event.preventDefault();
+      return;
+    }
     if (/^[1-7]$/.test(key)) { if (page.answer(Number(key))) event.preventDefault(); }
     else if (key === "enter") {
       if (target.matches("a, button, summary")) return; // Enter is theirs
@@ -323,19 +347,34 @@
 
   const ofSave = (event) => page && event.detail.elt === page.form && event.detail.requestConfig.path === page.form.getAttribute("hx-post");
 
-  document.addEventListener("htmx:beforeOnLoad", (event) => {
-    if (ofSave(event)) page.answered(event.detail.xhr.status);
-    else if (page && event.detail.xhr.status === 200 && event.detail.elt.closest("#skip-dialog")) store.remove(page.token);
+  // Where the focus stands on Skip or Report, htmx would send a save that goes out by itself to their address.
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (page && event.detail.elt === page.form) event.detail.path = page.form.getAttribute("hx-post");
   });
-  for (const fault of ["htmx:sendError", "htmx:timeout"]) {
-    document.addEventListener(fault, (event) => { if (ofSave(event)) page.wait(); });
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { xhr, elt } = event.detail;
+    if (ofSave(event)) {
+      if (!page.answered(xhr.status, xhr.getResponseHeader("Replik-Receipt"))) event.preventDefault();
+    } else if (page && xhr.status === 200 && elt.closest("#skip-dialog")) store.remove(page.token);
+  });
+  for (const fault of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+    document.addEventListener(fault, (event) => { if (ofSave(event)) page.wait(); else failed(true); });
   }
+  document.addEventListener("htmx:beforeRequest", () => failed(false));
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target.id === "said") { document.getElementById("said").scrollIntoView({ block: "nearest" }); return; }
     if (!document.getElementById("page")) return;
     open();
     land();
   });
+
+  // Skipping, reporting and pausing are not sent again by themselves.
+  function failed(is) {
+    const notice = document.getElementById("failed");
+    if (!notice) return;
+    notice.hidden = !is;
+    if (is) notice.scrollIntoView({ block: "nearest" });
+  }
 
   // Where the eye and the screen reader begin: at what is missing, else at the new title.
   function land() {
