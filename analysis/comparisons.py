@@ -84,6 +84,8 @@ class Comparison:
             return f"{numbers}. That is a difference{small}, for {scope}."
         if self.row["equivalent"]:
             return f"{numbers}. No difference is shown, and {self.first} is {as_as(self.criterion)} {self.second} within {margin * 100:g} points, for {scope}."
+        if self.direction != "no clear difference" and adjusted is None:
+            return f"{numbers}. Taken alone the interval leaves out 50%; the pair is not in the declared family of tests, so no difference is claimed."
         if self.direction != "no clear difference":
             return f"{numbers}. Taken alone the interval leaves out 50%; among all tests of the family no difference is shown."
         return f"{numbers}. No difference is shown, and none is ruled out."

@@ -45,6 +45,11 @@ TESTS: dict[Test, str] = {
     "threads": "Only threads vary (their means are compared).",
     "annotators": "Only annotators vary (their means are compared).",
 }
+NO_VARIATION: dict[Test, str] = {
+    "crossed": "The judgements do not vary",
+    "threads": "Every thread comes out the same",
+    "annotators": "Every annotator comes out the same",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +223,7 @@ def crossed_variance(
     components = _components(blocks, sums) if _well_crossed(blocks) else None
     v, df, scope, test = _choose(blocks, sums, v_threads, v_annotators, components)
     if v <= nothing / len(blocks.e) ** 2:
-        raise NoVariation
+        raise NoVariation(f"{NO_VARIATION[test]}, so no interval can be computed.")
     vt, va, ve = components if components is not None else (None, None, None)
     return Variance(
         v=v,

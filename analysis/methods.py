@@ -118,7 +118,11 @@ def _estimates(settings: Row, pairs: Sequence[Comparison]) -> Iterator[str]:
         "left_out"
     ].get("control")
     rules = [f"{EXCLUSIONS.get(key, key)} under {value:g}" for key, value in settings["exclude"].items()]
-    applied = listed(settings["excluded"]) if settings["excluded"] else "nobody was excluded"
+    applied = (
+        listed(settings["excluded"])
+        if settings["excluded"]
+        else "this version does not apply it: nobody was excluded"
+    )
     if rules and declared:
         yield f"Declared rule of exclusion: {listed(rules)}; {applied}."
 

@@ -35,7 +35,6 @@ LANGUAGES = {"en": "English", "sv": "Swedish"}
 STATUS_MARKS = {
     "draft": "○", "generating": "◐", "review": "!", "open": "●", "paused": "‖", "closed": "■", "archived": "▢",
 }  # fmt: skip
-FLAGS = {"fast": "fast", "one side": "one side"}
 
 PARADOX_PERCENT, PARADOX_GAP = 0.7, 0.2
 """The paradox is explained where so many answers are equal, and AC1 lies so far above alpha."""
@@ -185,9 +184,7 @@ def report_page(results: Row, manifest: Row | None, made_at: datetime) -> Report
         ),
         scope_note=_scope_note(pairs),
         annotators=_annotators(results["annotators"], simulated),
-        flag_rules=tuple(
-            (FLAGS.get(flag, flag).capitalize(), rule) for flag, rule in settings["flags"].items()
-        ),
+        flag_rules=tuple((flag.capitalize(), rule) for flag, rule in settings["flags"].items()),
         screening=_screening(results["screening"]),
         claims=tuple(
             (
@@ -471,7 +468,7 @@ def _annotators(rows: Sequence[Row], simulated: bool) -> Table:
         columns,
         tuple(
             (
-                Cell(row["annotator"], True, tuple(FLAGS.get(flag, flag) for flag in row["flags"])),
+                Cell(row["annotator"], True, tuple(row["flags"])),
                 Cell(count(row["judgements"])),
                 Cell(NONE if row["seconds"] is None else f"{row['seconds']:.0f}"),
                 Cell(percent(row["agreement"], 0)),

@@ -328,13 +328,14 @@ def _sides(table: Preferences, settings: Settings) -> Iterator[tuple[str, str, E
 
 
 def _side_row(criterion: str, layout: str, rate: Estimate) -> Row:
-    """se to p belong to the order effect; the left rate's own interval stands under integrity."""
+    """se to p are those of the left rate: its score interval, and its test against one half."""
     return {
         "criterion": criterion,
         "layout": layout or None,
         "left_rate": rate.estimate,
-        **dict.fromkeys(("effect", "se", "df", "low", "high", "p")),
-        "reason": NO_ORDER_TERM,
+        "effect": None,  # NO_ORDER_TERM
+        **{key: getattr(rate, key) for key in ("se", "df", "low", "high", "p")},
+        "reason": rate.reason,
     }
 
 
@@ -505,8 +506,15 @@ def _more_warnings(table: Preferences, settings: Settings) -> list[str]:
         found.append(f"{name} gave {share:.0%} of all judgements; the design's limit is 30%.")
     if (table.a_left < 0).all():
         found.append("The table does not say which reply stood left, so sides are not reported.")
-    if settings.exclude and table.left_out.get("control", 0):
+    if table.left_out.get("control", 0) and "controls" in settings.exclude:
         found.append("The declared exclusion by control items is not applied in this report.")
+    found += [
+        f"The declared exclusion by {rule} is not applied in this report."
+        for rule in settings.exclude
+        if rule != "controls"
+    ]
+    if settings.looks:
+        found.append("Looks were declared; this version takes none, so Holm's alpha is not lowered for them.")
     return found
 
 

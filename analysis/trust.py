@@ -1,11 +1,19 @@
 """Can the numbers be trusted? The checks that open a report, each with what it means. Pure."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from analysis.numbers import count, criterion_name, decimal, decimal_interval, listed, percent, plural
+from analysis.numbers import (
+    count,
+    criterion_name,
+    decimal,
+    decimal_interval,
+    listed,
+    percent,
+    percent_interval,
+    plural,
+)
 
 Row = Mapping[str, Any]
 Mark = Literal["ok", "look", "told"]
@@ -45,7 +53,7 @@ def checks(results: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> tu
         _amount(integrity),
         _evenness(integrity),
         _missing(integrity, results["settings"]["counts"]["judgements"]),
-        *_sides(integrity),
+        *_sides(results["sides"]),
         _time(integrity, results["annotators"]),
         _people(integrity, results["annotators"]),
         *_agreement(results["agreement"]),
@@ -154,22 +162,19 @@ def _missing(integrity: Sequence[Row], judged: int) -> Check:
     )
 
 
-def _sides(integrity: Sequence[Row]) -> Iterator[Check]:
-    for row in _values(integrity, "left_rate"):
-        place, _, rest = str(row["detail"]).partition(": ")
-        criterion, _, layout = place.partition(", ")
-        where = criterion_name(criterion) + (f", {_LAYOUTS.get(layout, layout)}" if layout else "")
-        # The interval stands in the words alone; rounded to .1% it may touch 50.0, which then counts as even.
-        ends = re.search(r"95% interval ([\d.]+)% to ([\d.]+)%", rest)
-        fact = f"{where}: the left reply won {percent(row['value'])}"
-        if ends is None:
-            yield Check("told", "Sides", fact, row["reason"] or "There is no interval.")
+def _sides(sides: Sequence[Row]) -> Iterator[Check]:
+    for row in sides:
+        layout = row["layout"]
+        where = criterion_name(row["criterion"]) + (f", {_LAYOUTS.get(layout, layout)}" if layout else "")
+        fact = f"{where}: the left reply won {percent(row['left_rate'])}"
+        if row["low"] is None:
+            yield Check("told", "Sides", fact, row["reason"])
             continue
-        even = float(ends[1]) <= 50 <= float(ends[2])
+        even = row["low"] <= 0.5 <= row["high"]
         yield Check(
             "ok" if even else "look",
             "Sides",
-            f"{fact} (95% interval {ends[1]} to {ends[2]}%)",
+            f"{fact} (95% interval {percent_interval(row['low'], row['high'])})",
             "No pull to one side was seen."
             if even
             else "People were drawn to one side. Where each system stands left as often as right, none gains by it, but "

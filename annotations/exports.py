@@ -47,6 +47,7 @@ REPLIES = (
     "context", "system", "sample", "attempt", "status", "selection", "text", "finish_reason", "screening",
     "prompt_tokens", "new_tokens", "seconds", "seed", "fingerprint", "model", "settings", "prompt",
 )  # fmt: skip
+FORMAT = "replik-package/1"
 ANNOTATORS = ("annotator", "status", "language", "judged", "skipped", "surplus", "simulated")
 
 
@@ -69,7 +70,7 @@ class Package:
 def export(campaign: Campaign, out: Path, run: Run | None = None) -> Package:
     """Writes the package of the real data, or of one run. Raises Refusal when `out` holds something else."""
     out = out.absolute()
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").is_file())):
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _is_package(out))):
         raise Refusal(
             "It is there already and is no data package. Name a new or an empty folder.", file=str(out)
         )
@@ -84,6 +85,15 @@ def export(campaign: Campaign, out: Path, run: Run | None = None) -> Package:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return Package(out, manifest)
+
+
+def _is_package(folder: Path) -> bool:
+    """Whether a folder holds a package of ours, which a new one may replace: others write a manifest.json too."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and str(manifest.get("format", "")).startswith("replik-package/")
 
 
 class _Writer:
@@ -289,7 +299,7 @@ class _Writer:
         for row in self._assignments().values("status").annotate(n=Count("id")):
             statuses[row["status"]] = row["n"]
         return {
-            "format": "replik-package/1",
+            "format": FORMAT,
             "replik": settings.VERSION,
             "campaign": campaign.slug,
             "name": campaign.name,

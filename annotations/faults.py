@@ -169,6 +169,11 @@ def plan_faults(plan: dict[str, Any], systems: Sequence[str], criteria: Sequence
             faults.append(
                 Fault(f"plan.{key}", f"It is {value!r}; use a number between {low:g} and {high:g}.")
             )
+    exclude = plan.get("exclude", {})
+    if not isinstance(exclude, dict) or not all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in exclude.values()
+    ):
+        faults.append(Fault("plan.exclude", "Use a table of numbers, such as { controls = 0.7 }."))
     looks = plan.get("looks", [])
     if not (
         isinstance(looks, list) and len(looks) <= 2 and all(isinstance(x, float) and 0 < x < 1 for x in looks)

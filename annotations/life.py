@@ -148,6 +148,8 @@ class Life:
             me.refresh_from_db()
             if me.status != me.Status.GENERATING:
                 return  # told twice
+            if me.order is None or me.order.replies().unsettled().exists():
+                return  # told of an order that was cancelled; the one that came after it still writes
             select_replies(me)
             me.preparing = Job.objects.create(kind=Job.Kind.PREPARE, arguments={"campaign": me.pk})
             self._arrive("review", "review", who=None, at=database_now())
@@ -164,7 +166,7 @@ class Life:
                 )
             me.items.all().delete()
             me.selections.all().delete()
-            me.order = None
+            me.order, me.preparing = None, None
             self._arrive("draft", "revise", who=who, at=database_now())
 
     def open(self, *, who: User | None = None) -> None:

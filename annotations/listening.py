@@ -24,5 +24,7 @@ def leases_run_out(**kwargs: Any) -> None:
     release_expired(None, database_now())
     for campaign in Campaign.objects.filter(status__in=[Campaign.Status.OPEN, Campaign.Status.PAUSED]):
         reconcile(campaign)
-    for campaign in Campaign.objects.filter(status=Campaign.Status.GENERATING, order__settled_at__isnull=False):
+    for campaign in Campaign.objects.filter(
+        status=Campaign.Status.GENERATING, order__settled_at__isnull=False
+    ):
         campaign.review()

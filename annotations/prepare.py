@@ -1,7 +1,10 @@
 """From written replies to items and slots: done in review, by a job, so that opening only flips the status."""
 
+from django.db import transaction
+
 from annotations import balance, design
 from annotations.models import Campaign, Item, Run, Selection, Slot
+from generation.commands import Refusal
 from generation.jobs import handles
 from generation.models import Job, Order, Reply, System
 from generation.sampling import chance
@@ -45,9 +48,10 @@ def _status(reply: Reply, on_quality: str) -> str:
 @handles(Job.Kind.PREPARE)
 def prepare(job: Job) -> dict[str, int]:
     """Makes the items in seeded order, and k slots for each, with their sides."""
-    campaign = Campaign.objects.get(pk=job.arguments["campaign"])
-    # A run of this job that was cut short left items behind that nobody has seen.
-    campaign.items.all().delete()
+    with transaction.atomic():
+        campaign = _waiting_for(job)
+        # A run of this job that was cut short left items behind that nobody has seen.
+        campaign.items.all().delete()
     planned, left_out = _planned(campaign)
     chance(campaign.seed, "items").shuffle(planned)
     firsts = balance.first_sides([pair for _, pair, *_ in planned], campaign.seed)
@@ -64,13 +68,27 @@ def prepare(job: Job) -> dict[str, int]:
             )
             for n, (context, _, sample, reply_a, reply_b) in enumerate(planned[start : start + BATCH])
         ]
-        items = Item.objects.bulk_create(rows)
-        make_slots(campaign, items, firsts)
-        job.advance(start + len(rows), len(planned))
-    campaign.refresh_from_db()
-    campaign.frame["left_out"] = left_out
-    campaign.save(update_fields=["frame"])
+        with transaction.atomic():
+            _waiting_for(job)
+            make_slots(campaign, Item.objects.bulk_create(rows), firsts)
+            job.advance(start + len(rows), len(planned))
+    with transaction.atomic():
+        campaign = _waiting_for(job)
+        campaign.frame["left_out"] = left_out
+        campaign.save(update_fields=["frame"])
     return {"items": len(planned), "left_out": left_out}
+
+
+def _waiting_for(job: Job) -> Campaign:
+    """The job's campaign, locked until the transaction ends.
+
+    Raises Refusal where it went on without this job, by way of a draft: its items, which may have been judged by
+    now, are another job's.
+    """
+    campaign = Campaign.objects.select_for_update().filter(pk=job.arguments["campaign"]).first()
+    if campaign is None or campaign.status != Campaign.Status.REVIEW or campaign.preparing_id != job.pk:
+        raise Refusal("The campaign no longer waits for these items.")
+    return campaign
 
 
 def _planned(campaign: Campaign) -> tuple[list[tuple[int, tuple[int, int], int, Reply, Reply]], int]:

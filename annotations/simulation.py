@@ -24,6 +24,17 @@ from generation.commands import Refusal
 from generation.sampling import chance
 
 
+#: Beyond this all answers are the same, and exp() soon knows no number.
+_MOST = 100.0
+_RANGES = {
+    "left": (-_MOST, _MOST),
+    "tie": (0.0, _MOST),
+    "annotator_sd": (0.0, _MOST),
+    "thread_sd": (0.0, _MOST),
+    "careless": (0.0, 1.0),
+}
+
+
 @dataclass(frozen=True)
 class Effects:
     """What is true in the simulated world.
@@ -50,14 +61,19 @@ class Effects:
             raise Refusal(f"It cannot be read: {fault.strerror}.", file=str(path)) from fault
         except ValueError as fault:
             raise Refusal(f"It is neither TOML nor JSON: {fault}.", file=str(path)) from fault
+        if not isinstance(table, dict):
+            raise Refusal("It is no table. Write it as an object.", file=str(path))
         known = {entry.name for entry in fields(cls)}
         for key, value in table.items():
             if key not in known:
                 raise Refusal(
                     f"There is no such key. Known: {', '.join(sorted(known))}.", file=str(path), key=key
                 )
-            if key != "systems" and not _is_number(value):
-                raise Refusal(f"It is {value!r}; use a number.", file=str(path), key=key)
+            low, high = _RANGES.get(key, (0.0, 0.0))
+            if key != "systems" and not _is_number(value, low, high):
+                raise Refusal(
+                    f"It is {value!r}; use a number from {low:g} to {high:g}.", file=str(path), key=key
+                )
         systems = table.get("systems", {})
         if not isinstance(systems, dict):
             raise Refusal("Use a table of strengths, such as { human = 1.0 }.", file=str(path), key="systems")
@@ -68,13 +84,17 @@ class Effects:
                     file=str(path),
                     key=f"systems.{name}",
                 )
-            if not _is_number(value):
-                raise Refusal(f"It is {value!r}; use a number.", file=str(path), key=f"systems.{name}")
+            if not _is_number(value, -_MOST, _MOST):
+                raise Refusal(
+                    f"It is {value!r}; use a number from {-_MOST:g} to {_MOST:g}.",
+                    file=str(path),
+                    key=f"systems.{name}",
+                )
         return cls(**table)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, ProgrammingError
@@ -77,16 +77,9 @@ class ReplikCommand(BaseCommand):
         try:
             told = self.work(**options)
         except Refusal as refusal:
-            if self.as_json:
-                self.stdout.write(json.dumps(refusal.as_json(), ensure_ascii=False))
-            else:
-                self.stderr.write(str(refusal))
-            sys.exit(1)
+            self._refuse(refusal)
         except (OperationalError, ProgrammingError) as fault:
-            if not any(words in str(fault) for words in ("no such table", "does not exist")):
-                raise
-            self.stderr.write("The database has no tables yet, or old ones. Run: python manage.py migrate")
-            sys.exit(1)
+            self._refuse(_of_the_database(fault))
         except KeyboardInterrupt:
             self.stderr.write("Stopped.")
             sys.exit(130)
@@ -95,4 +88,23 @@ class ReplikCommand(BaseCommand):
         if self.exit_code:
             sys.exit(self.exit_code)
 
+    def _refuse(self, refusal: Refusal) -> NoReturn:
+        if self.as_json:
+            self.stdout.write(json.dumps(refusal.as_json(), ensure_ascii=False))
+        else:
+            self.stderr.write(str(refusal))
+        sys.exit(1)
+
     exit_code = 0  # a command that did its work but has bad news (replies that failed) sets 1
+
+
+def _of_the_database(fault: Exception) -> Refusal:
+    """What the one who runs Replik can mend; anything else is ours, and is raised again."""
+    said = str(fault).strip()
+    if any(words in said for words in ("no such table", "no such column", "does not exist")) and (
+        "FATAL" not in said
+    ):
+        return Refusal("The database has no tables yet, or old ones. Run: .venv/bin/python manage.py migrate")
+    if any(words in said for words in ("unable to open", "readonly", "connection", "FATAL", "not a database")):
+        return Refusal(f"The database cannot be used ({said}). Check DATABASE_URL and REPLIK_DATA_DIR.")
+    raise fault

@@ -239,8 +239,10 @@ class _Import:
     def _hold(self, job: Job, done: int) -> None:
         """Renews the lease, inside the transaction that needs it; raises where somebody swept us away."""
         held = Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING)
-        if not held.update(done=done, lease_until=database_now() + Job.LEASE):
+        lease = database_now() + Job.LEASE
+        if not held.update(done=done, lease_until=lease):
             raise self._refused("the import was silent for too long and was swept away: start it again")
+        job.lease_until = lease
 
     def _new_rows(self, batch: list[GoodLine | BadLine]) -> Iterator[Thread]:
         known = self._known(batch)

@@ -6,7 +6,7 @@ from typing import Any
 
 from generation.clock import database_now
 from generation.commands import Refusal
-from generation.models import Job
+from generation.models import Job, JobLost
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +29,23 @@ def run_job(job: Job) -> bool:
     if job.kind not in _handlers or not job.claim():
         return False
     try:
+        _do(job)
+    except JobLost:
+        logger.warning("%s was silent for too long; another process has it now", job)
+        return False
+    return True
+
+
+def _do(job: Job) -> None:
+    try:
         job.finish(_handlers[job.kind](job))
+    except JobLost:
+        raise
     except Refusal as refusal:
         job.fail(str(refusal))
     except Exception as fault:
         logger.exception("%s failed", job)
         job.fail(f"{type(fault).__name__}: {fault}")
-    return True
 
 
 def run_waiting() -> int:

@@ -20,8 +20,9 @@ def write_replies(order_id: int, model_key: str) -> None:
         return
     if write_for_order(order, model_key):
         ring_for_order(order)
-    else:
-        order.settle()
+    elif not order.settle():
+        # Redraws, which settling has just asked for, or rows of a model that nobody writes for.
+        ring_for_order(order, only_idle=True)
 
 
 @shared_task(name="generation.tasks.run_jobs")

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
+from generation.clock import database_now
 from generation.engines import Decoding, DecodingFault, Engine, EngineFault, Request, Written
 from generation.models import Claim, Context, Order, Reply, System
 from generation.screening import Thresholds, screen
@@ -43,8 +44,6 @@ def write_for_order(order: Order, model_key: str) -> bool:
         claim = Claim.take(wanted, CLAIM)
         if not claim.replies:
             # Empty because spent rows were failed, or because nothing is left.
-            from generation.clock import database_now
-
             if not wanted.claimable(database_now()).exists():
                 return False
             continue

@@ -116,7 +116,9 @@ class Participation(models.Model):
         with transaction.atomic():
             # The campaign's row is the lock: two arrivals must not take one number.
             Campaign.objects.select_for_update().get(pk=campaign.pk)
-            taken = cls.objects.filter(campaign=campaign, run=run).aggregate(last=models.Max("number"))["last"]
+            taken = cls.objects.filter(campaign=campaign, run=run).aggregate(last=models.Max("number"))[
+                "last"
+            ]
             return cls.objects.create(
                 campaign=campaign, annotator=annotator, number=(taken or 0) + 1, **fields
             )

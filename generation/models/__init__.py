@@ -1,6 +1,6 @@
 """Corpora and threads; systems and contexts; orders and the replies they ask for."""
 
-from generation.models.corpora import Corpus, Job, Thread
+from generation.models.corpora import Corpus, Job, JobLost, Thread
 from generation.models.leases import Lease
 from generation.models.orders import Order, OrderContext, OrderSystem, Progress
 from generation.models.replies import Claim, Reply
@@ -11,6 +11,7 @@ __all__ = [
     "Context",
     "Corpus",
     "Job",
+    "JobLost",
     "Lease",
     "Order",
     "OrderContext",

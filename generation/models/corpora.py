@@ -30,6 +30,10 @@ class Corpus(models.Model):
         return self.name
 
 
+class JobLost(Exception):
+    """Another process has claimed the job since: what this one still does for it would come too late."""
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def ready(self, now: datetime) -> "JobQuerySet":
         """Those that wait for a worker, or whose worker has gone silent."""
@@ -89,20 +93,27 @@ class Job(models.Model):
         return bool(claimed)
 
     def advance(self, done: int, total: int | None = None) -> None:
-        """Tells how far it has come, and renews the lease."""
-        self.done, self.total = done, total if total is not None else self.total
-        self.lease_until = database_now() + self.LEASE
-        self.save(update_fields=["done", "total", "lease_until"])
+        """Tells how far it has come, and renews the lease. Raises JobLost."""
+        total = total if total is not None else self.total
+        self._update(done=done, total=total, lease_until=database_now() + self.LEASE)
 
     def finish(self, result: dict[str, Any] | None = None) -> None:
-        self.status, self.result, self.finished_at = self.Status.FINISHED, result or {}, database_now()
-        self.lease_until = None
-        self.save(update_fields=["status", "result", "finished_at", "lease_until"])
+        """Raises JobLost."""
+        self._end(status=self.Status.FINISHED, result=result or {})
 
     def fail(self, error: str) -> None:
-        self.status, self.error, self.finished_at = self.Status.FAILED, error, database_now()
-        self.lease_until = None
-        self.save(update_fields=["status", "error", "finished_at", "lease_until"])
+        """Raises JobLost."""
+        self._end(status=self.Status.FAILED, error=error)
+
+    def _end(self, **values: Any) -> None:
+        self._update(**values, finished_at=database_now(), lease_until=None)
+
+    def _update(self, **values: Any) -> None:
+        """Only while the lease is the one this process was given: a claim by another gave a new one."""
+        if not Job.objects.filter(pk=self.pk, lease_until=self.lease_until).update(**values):
+            raise JobLost(str(self))
+        for name, value in values.items():
+            setattr(self, name, value)
 
 
 class ThreadQuerySet(models.QuerySet["Thread"]):

@@ -65,14 +65,13 @@ class Order(models.Model):
         for start in range(0, len(rows), 1000):
             Reply.objects.bulk_create(rows[start : start + 1000], ignore_conflicts=True)
         # What was cancelled or failed before is wanted again, and gets its tries anew.
-        order.replies().filter(status__in=[Reply.Status.CANCELLED, Reply.Status.FAILED]).update(
-            status=Reply.Status.WAITING, tries=0, last_error=""
-        )
+        order._call_back(Reply.Status.FAILED)
         return order
 
     def replies(self) -> ReplyQuerySet:
-        """Every attempt at everything this order wants."""
+        """Every attempt at everything this order wants. Redraws that only another order asked for are not its own."""
         return Reply.objects.filter(
+            attempt__lte=self.max_redraws if self.on_quality == self.OnQuality.REDRAW else 0,
             context__in=OrderContext.objects.filter(order=self).values("context"),
             system__in=OrderSystem.objects.filter(order=self).values("system"),
         ).filter(
@@ -126,7 +125,13 @@ class Order(models.Model):
 
     def settle(self) -> bool:
         """Closes the order if nothing is left to write, and tells those who wait for it; True when it closed now."""
-        if self.cancelled_at or self.replies().unsettled().exists() or self.redraw():
+        if self.settled_at or self.cancelled_at:
+            return False
+        # What another order called off while this one was being placed is still wanted here.
+        self._call_back()
+        if self.replies().unsettled().exists() or self.redraw():
+            return False
+        if self.replies().unsettled().exists():  # another process asked for redraws since the first look
             return False
         closed = Order.objects.filter(pk=self.pk, settled_at=None, cancelled_at=None).update(
             settled_at=database_now()
@@ -135,6 +140,12 @@ class Order(models.Model):
             self.refresh_from_db()
             order_settled.send(sender=Order, order=self)
         return bool(closed)
+
+    def _call_back(self, *statuses: str) -> None:
+        """Has what was cancelled (or is in one of the other statuses) written after all, with its tries anew."""
+        self.replies().filter(status__in=[Reply.Status.CANCELLED, *statuses]).update(
+            status=Reply.Status.WAITING, tries=0, last_error=""
+        )
 
     def cancel(self) -> None:
         """Stops writing what no other order wants. What is written stays; running rows finish."""

@@ -207,9 +207,9 @@ class Claim:
 
     def fail(self, replies: Iterable[Reply], error: str, *, final: bool) -> None:
         """Gives rows back after a fault, with the reason; `final` when trying again cannot help."""
-        replies = list(replies)
-        again = self._mine(replies) if not final else Reply.objects.none()
+        held = self._mine(replies)
         back = {"claim_token": "", "lease_until": None, "last_error": error}
         if not final:
-            again.filter(tries__lt=MAX_TRIES).update(status=Reply.Status.WAITING, **back)
-        self._mine(replies).update(status=Reply.Status.FAILED, **back)
+            held.filter(tries__lt=MAX_TRIES).update(status=Reply.Status.WAITING, **back)
+        # What is waiting again is held no more; left are those that were the last try.
+        held.update(status=Reply.Status.FAILED, **back)

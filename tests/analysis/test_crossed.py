@@ -188,6 +188,16 @@ def test_judgements_all_alike_are_named_and_not_computed(value):
         crossed_variance(np.full(72, value), thread, annotator)
 
 
+def test_threads_that_come_out_the_same_are_not_called_judgements_that_do_not_vary():
+    # Two annotators who contradict each other in every thread: 1 and 0, so every thread has one half.
+    thread, annotator = np.repeat(np.arange(12), 2), np.tile(["P-01", "P-02"], 12)
+
+    found = score_interval(np.tile([1, 0], 12), thread, annotator)
+
+    assert (found.estimate, found.problem) == (0.5, "NoVariation")
+    assert found.reason == "Every thread comes out the same, so no interval can be computed."
+
+
 def test_influence_values_of_rounding_size_are_no_variation():
     _, thread, annotator = made_up_campaign(lambda i, j: i >= 0)
     noise = np.random.default_rng(1).normal(size=72) * 1e-16

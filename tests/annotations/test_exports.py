@@ -172,6 +172,16 @@ def test_a_folder_with_something_else_in_it_is_refused_and_kept(campaign, tmp_pa
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
 
+def test_a_folder_with_somebody_elses_manifest_is_refused_and_kept(campaign, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text('{"name": "my web app"}')
+
+    with pytest.raises(Refusal):
+        exports.export(campaign, tmp_path / "out")
+
+    assert "web app" in (tmp_path / "out" / "manifest.json").read_text()
+
+
 def test_a_failed_export_leaves_nothing_behind(campaign, tmp_path, monkeypatch):
     monkeypatch.setattr(spec, "to_toml", lambda campaign: 1 / 0)
 

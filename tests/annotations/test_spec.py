@@ -131,6 +131,13 @@ def test_a_plan_that_speaks_of_others_is_refused(demo):
     assert "charm" in faults["plan.primary"]
 
 
+@pytest.mark.parametrize("exclude", ['{ controls = "0.7" }', "[0.7]", "{ max_fast = true }"])
+def test_a_rule_of_exclusion_that_is_no_number_is_refused_before_anything_is_judged(demo, exclude):
+    faults = faults_of(GOOD.replace("looks = [0.5]", f"exclude = {exclude}"))
+
+    assert "numbers" in faults["plan.exclude"]
+
+
 def test_a_used_system_cannot_be_changed_under_its_name(demo, make_campaign):
     make_campaign(names=("human", "flashback-gpt"))
 

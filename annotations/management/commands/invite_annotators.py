@@ -10,6 +10,9 @@ from annotations.links import link_for
 from annotations.models import Annotator, Campaign, Participation
 from generation.commands import Refusal
 
+#: All of them are one transaction, which nobody else should wait for long.
+MOST = 1_000
+
 
 class Command(CampaignCommand):
     help = "Invites new annotators to a campaign and prints a personal link for each of them."
@@ -27,8 +30,8 @@ class Command(CampaignCommand):
 
 def invite(campaign: Campaign, count: int) -> list[str]:
     """Admits so many people and returns their links; all of them or none."""
-    if count < 1:
-        raise Refusal(f"{count} people cannot be invited. Use --count 1 or more.", key="--count")
+    if not 1 <= count <= MOST:
+        raise Refusal(f"It is {count}; use a number from 1 to {MOST:,}.", key="--count")
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign.pk)
         if campaign.status in (Campaign.Status.CLOSED, Campaign.Status.ARCHIVED):

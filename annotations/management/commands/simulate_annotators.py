@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 from django.core.validators import validate_slug
 
 from annotations.commands import CampaignCommand, find_campaign
+from annotations.models import Run
 from annotations.simulation import Effects, simulate
 from generation.commands import Refusal
 from generation.progress import Bar
@@ -32,10 +33,15 @@ class Command(CampaignCommand):
             )
         if options["annotators"] < 1:
             raise Refusal(f"It is {options['annotators']}; use 1 or more.", key="--annotators")
+        if not abs(options["seed"]) < 2**63:
+            raise Refusal(f"It is {options['seed']}; use a number of at most 18 digits.", key="--seed")
         try:
             validate_slug(options["run"])
         except ValidationError:
-            raise Refusal("Use letters, digits, - and _ only.", key="--run") from None
+            raise Refusal("Use letters from a to z, digits, - and _ only.", key="--run") from None
+        most = Run._meta.get_field("name").max_length or 0
+        if len(options["run"]) > most:
+            raise Refusal(f"It has {len(options['run'])} characters; use at most {most}.", key="--run")
         campaign = find_campaign(options["campaign"])
         names = [place.system.name for place in campaign.ordered_systems]
         effects = Effects.read(Path(options["effects"]), names) if options["effects"] else Effects()
