@@ -147,7 +147,7 @@ def analyse(table: Preferences, settings: Settings | None = None, extras: Extras
     if not len(table):
         raise ValueError("there are no judgements to analyse")
     cells = list(_split(table, settings))
-    warnings = [*table.warnings]
+    warnings = [*table.warnings, *extras.seen]
     results: Row = {name: [] for name in LISTS}
     results["agreement"] = _agreement_rows(table, settings, warnings)
     results["preferences"] = _preference_rows(cells, settings, warnings)

@@ -129,7 +129,8 @@ class Extras:
 
     missing: planned slots without a counted judgement per (criterion, system_a, system_b); skipped: per system;
     redrawn: (context, system) whose first attempt was drawn again; screening: rows {system, made, flagged,
-    redrawn, dropped}; replies: how many; run: the simulation the rows come from; campaign: the campaign file.
+    redrawn, dropped}; replies: how many; run: the simulation the rows come from; campaign: the campaign file; seen: a
+    sentence for each time that results were looked at while answers still came in.
     """
 
     missing: Mapping[Pair, int] | None = None
@@ -139,6 +140,7 @@ class Extras:
     replies: int | None = None
     run: str | None = None
     campaign: Mapping[str, Any] | None = None
+    seen: Sequence[str] = ()
 
 
 def read_package(folder: Path | str) -> tuple[Preferences, Extras]:
@@ -529,6 +531,18 @@ def _extras(folder: Path) -> Extras:
         replies=replies,
         run=str(run) if run else None,
         campaign=_toml(folder / "campaign.toml"),
+        seen=_seen(manifest.get("results_seen")),
+    )
+
+
+def _seen(looks: object) -> tuple[str, ...]:
+    """When results were seen, from the manifest's rows {at, judged, planned}."""
+    if not isinstance(looks, list):
+        return ()
+    return tuple(
+        f"Results were seen on {look['at'][:16].replace('T', ' ')} UTC at {look['judged']} of {look['planned']} judgements, "
+        "while the study was open."
+        for look in looks
     )
 
 

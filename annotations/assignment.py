@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
 
 from annotations import balance
 from annotations.design import SPACING
@@ -90,12 +90,14 @@ def release_expired(campaign: Campaign | None, now: datetime) -> int:
 
 def reconcile(campaign: Campaign) -> int:
     """Sets `free` right where it does not agree with the assignments; returns how many slots were wrong."""
-    held = Assignment.objects.live().filter(slot=OuterRef("pk"))
-    with transaction.atomic():
-        slots = Slot.objects.filter(campaign=campaign)
-        return slots.filter(free=True).filter(Exists(held)).update(free=False) + slots.filter(
-            free=False
-        ).exclude(Exists(held)).update(free=True)
+    held = Exists(Assignment.objects.live().filter(slot=OuterRef("pk")))
+    slots = Slot.objects.filter(campaign=campaign)
+    changed = 0
+    for wrong in (slots.filter(held, free=True), slots.filter(~held, free=False)):
+        # Looked for first, without a lock: nearly always there is nothing to mend.
+        if found := list(wrong.values_list("pk", flat=True)):
+            changed += wrong.filter(pk__in=found).update(free=Case(When(free=True, then=False), default=True))
+    return changed
 
 
 def current(participation: Participation) -> Assignment | None:

@@ -24,6 +24,7 @@ from annotations import spec
 from annotations.models import (
     Assignment,
     Campaign,
+    Event,
     Item,
     Judgement,
     Participation,
@@ -320,6 +321,7 @@ class _Writer:
             + sum(campaign.tombstones.values_list("judgements", flat=True)),
             "missing": self._missing(),
             "skipped": self._skipped(),
+            "results_seen": self._results_seen(),
             "screening": screening_counts(campaign),
             "wording": campaign.wording(),
             "hashes": {path.name: _sha256(path) for path in sorted(self.folder.iterdir())},
@@ -351,6 +353,22 @@ class _Writer:
             {"criterion": key, "system_a": a, "system_b": b, "planned": planned, "missing": planned - judged}
             for key in keys
             for (a, b), (planned, judged) in sorted(pairs.items())
+        ]
+
+    def _results_seen(self) -> list[dict[str, Any]]:
+        """When real data were taken out while answers still came in, this time included: looking may change a study."""
+        if self.run is None and self.campaign.is_collecting:
+            places = Slot.objects.filter(campaign=self.campaign, run=None)
+            Event.record(
+                self.campaign,
+                "results seen",
+                at=database_now(),
+                judged=places.filter(free=False, assignments__status=Assignment.Status.SUBMITTED).count(),
+                planned=places.count(),
+            )
+        return [
+            {"at": _iso(event.at), **event.details}
+            for event in self.campaign.events.filter(what="results seen")
         ]
 
     def _skipped(self) -> dict[str, int]:

@@ -218,6 +218,11 @@ class Life:
         return cast("Campaign", self).status != "draft"
 
     @property
+    def is_collecting(self) -> bool:
+        """Whether answers still come in, so that nobody should look at results."""
+        return cast("Campaign", self).status in ("open", "paused")
+
+    @property
     def accepts_answers(self) -> bool:
         """Whether annotators are given items now."""
         me = cast("Campaign", self)

@@ -92,21 +92,37 @@ def _let_model_write(claim: Claim, model_key: str) -> None:
     with claim.kept_alive():
         engine = loaded_engine(model_key)  # half a minute, where a GGUF file has to be converted first
     requests = []
-    fingerprints = {
-        reply.system_id: settle_fingerprint(reply.system, engine.fingerprint) for reply in claim.replies
-    }
-    for reply in claim.replies:
+    replies, fingerprints = _of_unchanged_systems(claim, engine.fingerprint)
+    for reply in replies:
         decoding = Decoding.from_table(reply.system.decoding)
         seed = seed_of(reply, decoding, fingerprints[reply.system_id])
         requests.append(Request(prompt_of(reply.context, decoding), seed, decoding))
 
     def store(places: Sequence[int], written: Sequence[Written]) -> None:
         for place, text in zip(places, written, strict=True):
-            reply, request = claim.replies[place], requests[place]
+            reply, request = replies[place], requests[place]
             _store(claim, reply, request, text, fingerprints[reply.system_id], engine.provenance)
 
     with claim.kept_alive():
         engine.write(requests, on_batch=store)
+
+
+def _of_unchanged_systems(claim: Claim, weights: str) -> tuple[list[Reply], dict[int, str]]:
+    """The claim's rows whose systems still have the weights they began with, and those systems' fingerprints.
+
+    The rows of the others fail, with their reason, and take none of the rest down with them.
+    """
+    fingerprints: dict[int, str] = {}
+    changed: dict[int, str] = {}
+    for reply in claim.replies:
+        if reply.system_id not in fingerprints and reply.system_id not in changed:
+            try:
+                fingerprints[reply.system_id] = settle_fingerprint(reply.system, weights)
+            except EngineFault as fault:
+                changed[reply.system_id] = str(fault)
+    for system, reason in changed.items():
+        claim.fail([reply for reply in claim.replies if reply.system_id == system], reason, final=True)
+    return [reply for reply in claim.replies if reply.system_id in fingerprints], fingerprints
 
 
 def _store(

@@ -1,5 +1,6 @@
 """Orders: generation's own record of what is wanted, in which it knows nothing of campaigns."""
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +12,8 @@ from generation.clock import database_now
 from generation.models.replies import Reply, ReplyQuerySet
 from generation.models.systems import Context, System
 from generation.signals import order_settled
+
+logger = logging.getLogger(__name__)
 
 
 class Order(models.Model):
@@ -138,7 +141,10 @@ class Order(models.Model):
         )
         if closed:
             self.refresh_from_db()
-            order_settled.send(sender=Order, order=self)
+            # Whoever listens may fail; the sweep tells them again.
+            for receiver, fault in order_settled.send_robust(sender=Order, order=self):
+                if isinstance(fault, Exception):
+                    logger.error("%r failed: %s", receiver, fault, exc_info=fault)
         return bool(closed)
 
     def _call_back(self, *statuses: str) -> None:

@@ -331,3 +331,15 @@ def test_a_job_that_is_refused_says_why():
 
     assert job.status == Job.Status.FAILED
     assert "no side-by-side judgements" in job.error
+
+
+def test_a_report_says_that_results_were_seen_while_the_study_was_open(now, tmp_path):
+    from annotations.exports import export
+
+    campaign = judged.campaign(status="open")
+    export(campaign, tmp_path / "early")
+    campaign.close()
+
+    report = make_report(campaign, now=now)
+
+    assert any("Results were seen on" in warning for warning in report.results["warnings"])

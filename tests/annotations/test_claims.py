@@ -86,3 +86,17 @@ def test_another_submit_id_is_a_conflict(campaign, now):
 
     with pytest.raises(work.Conflict):
         work.submit(held, "two", answer(held), now)
+
+
+def test_reconciling_mends_what_does_not_agree_and_touches_nothing_else(campaign, now):
+    person = making.participation(campaign)
+    held = work.claim(person, now)
+    lost = Slot.objects.exclude(pk=held.slot_id).first()
+    Slot.objects.filter(pk=held.slot_id).update(free=True)
+    Slot.objects.filter(pk=lost.pk).update(free=False)
+
+    mended = work.reconcile(campaign)
+
+    assert mended == 2
+    assert list(Slot.objects.filter(free=False)) == [held.slot]
+    assert work.reconcile(campaign) == 0

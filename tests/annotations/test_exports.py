@@ -200,3 +200,17 @@ def test_an_earlier_package_is_replaced_whole(campaign, now, tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["rows"]["preferences"] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_taking_out_real_data_of_an_open_study_is_logged_and_told_in_every_later_package(
+    campaign, now, tmp_path
+):
+    judge(campaign, now, lambda left, right: "left", 2)
+    exports.export(campaign, tmp_path / "early")
+    campaign.close()
+
+    package = exports.export(campaign, tmp_path / "late")
+
+    [look] = package.manifest["results_seen"]
+    assert (look["judged"], look["planned"]) == (2, 36)
+    assert campaign.events.filter(what="results seen").count() == 1

@@ -294,3 +294,22 @@ def test_progress_counts_every_row_once(human, tiny):
     assert progress.total == 9  # 3 human references, 3 contexts x 2 samples of the model
     assert (progress.done, progress.left) == (3, 6)
     assert sum(progress.counts.values()) == 9
+
+
+def test_changed_weights_fail_only_the_systems_that_wrote_with_the_old_ones(models, tiny):
+    order = place([tiny], threads=1)
+    writing.write_for_order(order, "path:tiny")
+    build_tiny_gpt2(models / "tiny", seed=99)
+    writing._engine = None
+    fresh = System.objects.create(
+        name="fresh", kind="transformers", model="path:tiny", decoding={"seed": 5, "max_new_tokens": 8}
+    )
+    contexts = list(place_more(tiny).contexts.all())
+    both = Order.place([(tiny, 1), (fresh, 1)], contexts)
+
+    writing.write_for_order(both, "path:tiny")
+
+    assert dict(both.replies().values_list("system__name", "status")) == {
+        "tiny": "failed",
+        "fresh": "written",
+    }

@@ -17,7 +17,13 @@ class Command(CampaignCommand):
 
     def work(self, **options: Any) -> dict[str, Any]:
         campaign = find_campaign(options["campaign"])
-        package = export(campaign, Path(options["out"]), find_run(campaign, options["run"]))
+        run = find_run(campaign, options["run"])
+        package = export(campaign, Path(options["out"]), run)
+        if package.manifest["results_seen"] and campaign.is_collecting and run is None:
+            self.stderr.write(
+                f"{campaign.name} is {campaign.status}: whoever reads this package sees results while answers still "
+                "come in. That is logged, and every later report says so."
+            )
         rows = package.manifest["rows"]
         self.say(f"{package.folder}: " + ", ".join(f"{n} {table}" for table, n in rows.items()))
         return {"rows": rows, "out": str(package.folder)}
