@@ -75,8 +75,11 @@ def export(campaign: Campaign, out: Path, run: Run | None = None) -> Package:
         raise Refusal(
             "It is there already and is no data package. Name a new or an empty folder.", file=str(out)
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as fault:
+        raise Refusal(f"It cannot be written: {fault.strerror}.", file=str(out)) from fault
     try:
         manifest = _Writer(campaign, run, made).write()
         made.chmod(0o755)

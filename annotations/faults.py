@@ -7,7 +7,8 @@ from typing import Any
 from annotations.design import Fault, candidates, items_per_context, pairs_of, people_faults
 from annotations.models import Campaign, CampaignSystem, Criterion
 from annotations.scales import SCALES
-from generation.engines import Decoding, DecodingFault
+from generation.engines import Decoding, DecodingFault, EngineFault
+from generation.engines.folders import model_name
 from generation.models import System
 
 LANGUAGES = ("sv", "en")
@@ -24,6 +25,11 @@ def system_faults(system: System, key: str) -> list[Fault]:
         faults.append(
             Fault(f"{key}.model", 'Name a model folder as "path:FOLDER", below one of the model folders.')
         )
+    elif system.kind == System.Kind.TRANSFORMERS and system.model.startswith("path:"):
+        try:
+            model_name(system.model)
+        except EngineFault as wrong:
+            faults.append(Fault(f"{key}.model", str(wrong)))
     if system.kind == System.Kind.HUMAN and (system.model or system.decoding):
         faults.append(
             Fault(f"{key}.model", "The human reference has no model and no decoding. Leave them out.")
@@ -70,6 +76,13 @@ def design_faults(
         )
     if campaign.opens and campaign.closes and campaign.opens >= campaign.closes:
         faults.append(Fault("access.closes", "It closes before it opens."))
+    if campaign.max_annotators is not None and campaign.max_annotators < campaign.expected_annotators:
+        faults.append(
+            Fault(
+                "access.max_annotators",
+                f"It is {campaign.max_annotators}, fewer than the {campaign.expected_annotators} expected.",
+            )
+        )
     if campaign.design == Campaign.Design.SIDE_BY_SIDE and len(names) < 2:
         faults.append(Fault("systems", "A side-by-side study compares at least two systems."))
     faults += _criteria_faults(campaign, criteria)

@@ -23,14 +23,13 @@ from generation.clock import database_now
 from generation.commands import Refusal
 from generation.sampling import chance
 
-
 #: Beyond this all answers are the same, and exp() soon knows no number.
 _MOST = 100.0
 _RANGES = {
     "left": (-_MOST, _MOST),
     "tie": (0.0, _MOST),
-    "annotator_sd": (0.0, _MOST),
-    "thread_sd": (0.0, _MOST),
+    "annotator_sd": (0.0, 10.0),
+    "thread_sd": (0.0, 10.0),
     "careless": (0.0, 1.0),
 }
 

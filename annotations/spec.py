@@ -4,6 +4,7 @@ Everything is validated before anything is written, and every fault is named at 
 """
 
 import difflib
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,11 +18,12 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from annotations.design import Fault
-from annotations.faults import design_faults, system_faults
+from annotations.faults import LANGUAGES, design_faults, system_faults
 from annotations.models import Campaign, CampaignSystem, Criterion
 from annotations.scales import SCALES
 from generation.commands import Refusal
 from generation.models import Corpus, Order, System
+from generation.threads import clean
 
 Reader = Callable[[Any], Any]
 
@@ -44,13 +46,15 @@ class SpecFaults(Exception):
 def text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"It is {value!r}; use a text in quotation marks.")
-    return value
+    return clean(value)[0]
 
 
-def whole(low: int = 0) -> Reader:
+def whole(low: int = 0, high: int = 2**31 - 1) -> Reader:
     def read(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise ValueError(f"It is {value!r}; use a whole number from {low} on.")
+        if value > high:
+            raise ValueError(f"It is {value}; use a whole number of at most {high:,}.")
         return value
 
     return read
@@ -83,13 +87,19 @@ def one_of(*values: str) -> Reader:
 def texts(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(words, str) for words in value.values()):
         raise ValueError('Give a text per language, such as sv = "..." and en = "...".')
-    return dict(value)
+    return {_language(language): clean(words)[0] for language, words in value.items()}
+
+
+def _language(key: str) -> str:
+    if key not in LANGUAGES:
+        raise ValueError(f"The pages exist in {' and '.join(LANGUAGES)}, not in {key!r}.")
+    return key
 
 
 def list_of_texts(value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
         raise ValueError('Use a list of texts, such as ["sv", "en"].')
-    return list(value)
+    return [clean(part)[0] for part in value]
 
 
 def moment(value: Any) -> datetime:
@@ -104,8 +114,18 @@ def cut(value: Any) -> str:
     return str(value)
 
 
-def anything(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What the database can hold; whether it makes sense is asked later."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("It holds a date, nan or inf; use texts, numbers and lists of them.") from None
     return value
+
+
+def numbers(low: float, high: float) -> Reader:
+    one = number(low, high)
+    return lambda value: [one(part) for part in value] if isinstance(value, list) else one(value)
 
 
 def table(value: Any) -> dict[str, Any]:
@@ -117,7 +137,7 @@ def table(value: Any) -> dict[str, Any]:
 def labels(value: Any) -> dict[str, list[str]]:
     if not isinstance(value, dict):
         raise ValueError('Give a list of labels per language, such as sv = ["Svar A", "Lika", "Svar B"].')
-    return {language: list_of_texts(given) for language, given in value.items()}
+    return {_language(language): list_of_texts(given) for language, given in value.items()}
 
 
 def table_of(section: str, keys: Mapping[str, Reader]) -> Reader:
@@ -140,14 +160,14 @@ _CAMPAIGN: dict[str, Reader] = {
     "slug": text,
     "languages": list_of_texts,
     "design": one_of(*Campaign.Design.values),
-    "pairs": anything,
+    "pairs": plain,
     "annotators_per_item": whole(1),
     "items_per_annotator": whole(1),
     "same_context": one_of(*Campaign.SameContext.values),
     "lease_minutes": whole(1),
     "warning": flag,
     "debrief": flag,
-    "seed": whole(),
+    "seed": whole(0, 2**63 - 1),
 }
 _SAMPLE: dict[str, Reader] = {
     "corpus": text,
@@ -177,18 +197,18 @@ _FREE: dict[str, dict[str, Reader]] = {
     },
     "consent": {"version": text, "text": texts, "retention_days": whole(1)},
     "plan": {
-        "primary": anything,
-        "family": anything,
-        "margin": anything,
-        "looks": anything,
-        "exclude": anything,
-        "alpha": anything,
+        "primary": plain,
+        "family": plain,
+        "margin": plain,
+        "looks": plain,
+        "exclude": plain,
+        "alpha": plain,
     },
     "power": {
         "power": number(0, 1),
         "effect": number(0, 0.5),
         "vt": number(0, 1),
-        "va": anything,
+        "va": numbers(0, 1),
         "ve": number(0, 1),
         "cost_thread": number(0, 1e9),
         "cost_judgement": number(0, 1e9),
@@ -199,7 +219,7 @@ _SYSTEM: dict[str, Reader] = {
     "kind": one_of(*System.Kind.values),
     "model": text,
     "prompt": one_of(*System.Prompt.values),
-    "samples": whole(1),
+    "samples": whole(1, 100),
     "decoding": table,
 }
 _CRITERION: dict[str, Reader] = {
@@ -303,6 +323,8 @@ def describe(table: Mapping[str, Any]) -> Described:
         faults.append(Fault("sample.corpus", f"There is no corpus {corpus_name!r}. There are: {there}."))
     if not values.get("name", "").strip():
         faults.append(Fault("campaign.name", "Give the campaign a name."))
+    elif not values.get("slug", slugify(values["name"])):
+        faults.append(Fault("campaign.slug", 'The name gives none. Write one, such as slug = "pilot-1".'))
     if not table.get("systems"):
         faults.append(Fault("systems", "Name the systems to compare, each as [[systems]]."))
     values.setdefault("slug", slugify(values.get("name", "")))
@@ -316,7 +338,9 @@ def describe(table: Mapping[str, Any]) -> Described:
     for n, row in enumerate(criteria):
         if not row.get("key"):
             faults.append(Fault(f"criteria[{n}].key", "Give the criterion a key, such as informativeness."))
-    faults += _field_faults(described)
+    told = {fault.key for fault in faults}
+    told |= {"campaign.slug"} if "campaign.name" in told else set()  # the slug comes from the name
+    faults += [fault for fault in _field_faults(described) if fault.key not in told]
     if not faults:
         faults = design_faults(described.campaign, described.places, described.criteria)
     if faults:

@@ -28,8 +28,22 @@ def _version() -> str:
 
 VERSION = _version()
 
-DATA_DIR = Path(env_text("REPLIK_DATA_DIR", str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+def _data_dir() -> Path:
+    folder = Path(env_text("REPLIK_DATA_DIR") or BASE_DIR / "var").resolve()
+    try:
+        (folder / "static").mkdir(parents=True, exist_ok=True)  # whitenoise warns where there is none
+        why = "" if os.access(folder, os.W_OK) else "Permission denied"
+    except OSError as fault:
+        why = fault.strerror or str(fault)
+    if why:
+        raise ImproperlyConfigured(
+            f"REPLIK_DATA_DIR is {str(folder)!r}, where nothing can be written ({why}). Name another folder."
+        )
+    return folder
+
+
+DATA_DIR = _data_dir()
 MODEL_DIRS = [
     Path(part).resolve()
     for part in env_list("REPLIK_MODEL_DIRS", (str(DATA_DIR / "models"),), separator=os.pathsep)
@@ -117,14 +131,18 @@ TEMPLATES = [
 
 def _database() -> dict[str, Any]:
     url = env_text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'replik.sqlite3'}"
+    max_age = env_int("CONN_MAX_AGE", 600)
     try:
         database: dict[str, Any] = dict(
-            dj_database_url.parse(url, conn_max_age=env_int("CONN_MAX_AGE", 600), conn_health_checks=True)
+            dj_database_url.parse(url, conn_max_age=max_age, conn_health_checks=True)
         )
-    except Exception as fault:
+        known = database["ENGINE"].endswith(("sqlite3", "postgresql"))
+    except Exception:
+        known = False
+    if not known:  # and not repeated here: it may hold a password
         raise ImproperlyConfigured(
-            f"DATABASE_URL cannot be read ({fault}). Use sqlite:///FILE or postgres://USER:PASSWORD@HOST:PORT/NAME."
-        ) from fault
+            "DATABASE_URL cannot be used. Write sqlite:///FILE or postgres://USER:PASSWORD@HOST:PORT/NAME."
+        )
     if database["ENGINE"].endswith("sqlite3"):
         database["OPTIONS"] = {
             # One writer: take the lock at BEGIN, so that a transaction waits its turn instead of failing midway.
@@ -156,7 +174,6 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns where there is none
 # Served by whitenoise straight from the apps: no collectstatic step on a laptop.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG

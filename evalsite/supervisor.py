@@ -62,11 +62,17 @@ class Child:
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def signal_group(self, number: int) -> None:
-        """To the child and to all that it started."""
+    def ask_to_stop(self) -> None:
+        """To the child alone: a pool whose processes die first takes its time to replace them."""
+        if self.process is not None:
+            self.process.send_signal(self.stop_signal)
+
+    def kill(self) -> None:
+        """It and all that it started."""
         if self.process is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def last_words(self) -> str:
         try:
@@ -93,8 +99,9 @@ def children(host: str, port: int) -> list[Child]:
                 "--workers", "2", "--threads", "4", "--no-control-socket", "--graceful-timeout", "5", "--timeout", "60",
             ],
         ),
-        Child("generation", worker("generation")),
-        Child("jobs", worker("jobs")),
+        # SIGQUIT: at once. What was begun is in the database and is taken up again.
+        Child("generation", worker("generation"), stop_signal=signal.SIGQUIT),
+        Child("jobs", worker("jobs"), stop_signal=signal.SIGQUIT),
         Child("sweep", [sys.executable, "manage.py", "sweep", "--every", "15"]),
     ]  # fmt: skip
 
@@ -133,11 +140,14 @@ class Supervisor:
         self.stopping = False
         self.lock = OnlyOne(settings.DATA_DIR)
 
-    def start(self) -> None:
+    def hold(self) -> None:
+        """Takes the data folder for this process, before anything in it is touched. Raises Refusal."""
         self.lock.take()
+
+    def start(self) -> None:
         # Links to this site, made here or by commands in another terminal, name where it is served.
         (settings.DATA_DIR / "site_url").write_text(f"http://{self.host}:{self.port}\n")
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._told_to_stop)
         self._release()
         connections.close_all()  # no open connection may be shared with a child
@@ -184,13 +194,10 @@ class Supervisor:
     def stop(self) -> None:
         """Asks all to end, waits a little, and then insists."""
         for child in self.children:
-            child.signal_group(child.stop_signal)
+            child.ask_to_stop()
         end = time.monotonic() + GRACE
         while time.monotonic() < end and any(child.is_alive for child in self.children):
             time.sleep(0.1)
         for child in self.children:
-            if child.is_alive:
-                child.signal_group(signal.SIGKILL)
-            if child.process is not None:
-                child.process.wait()
+            child.kill()
         self._release()

@@ -5,7 +5,7 @@ import sys
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import OperationalError, ProgrammingError
+from django.db import DatabaseError
 
 
 class Refusal(Exception):
@@ -78,7 +78,7 @@ class ReplikCommand(BaseCommand):
             told = self.work(**options)
         except Refusal as refusal:
             self._refuse(refusal)
-        except (OperationalError, ProgrammingError) as fault:
+        except DatabaseError as fault:
             self._refuse(_of_the_database(fault))
         except KeyboardInterrupt:
             self.stderr.write("Stopped.")
@@ -105,6 +105,8 @@ def _of_the_database(fault: Exception) -> Refusal:
         "FATAL" not in said
     ):
         return Refusal("The database has no tables yet, or old ones. Run: .venv/bin/python manage.py migrate")
-    if any(words in said for words in ("unable to open", "readonly", "connection", "FATAL", "not a database")):
+    if any(
+        words in said for words in ("unable to open", "readonly", "connection", "FATAL", "not a database")
+    ):
         return Refusal(f"The database cannot be used ({said}). Check DATABASE_URL and REPLIK_DATA_DIR.")
     raise fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,7 @@ ROWS_PER_COMMIT = 1_000
 ROWS_PER_DELETE = 200
 SECONDS_PER_COMMIT = 0.1  # half of what is allowed: a slow moment of the disk may double it
 DEFAULT_LANGUAGE = "sv"
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 FORMATS = {"auto": read_threads, "jsonl": read_threads}
 
 # Called after each commit with the bytes read, the bytes of the file, and the threads imported so far.
@@ -108,6 +110,12 @@ def _corpus_as_given(name: str, language: str | None, licence: str | None) -> Co
         field_name, messages = next(iter(error.message_dict.items()))
         key = {"name": "corpus"}.get(field_name, field_name)
         raise Refusal(f"{getattr(corpus, field_name)!r} cannot be used: {messages[0]}", key=key) from None
+    if not corpus.name.isprintable():
+        raise Refusal(f"{corpus.name!r} cannot be used: Write it on one line.", key="corpus")
+    if corpus.language and not LANGUAGE.fullmatch(corpus.language):
+        raise Refusal(
+            f"{corpus.language!r} is no code of a language: Write it as sv, en or en-GB.", key="language"
+        )
     return corpus
 
 

@@ -92,8 +92,8 @@ WORDS = {"sv": Words("Citat", "Okänd användare"), "en": Words("Quote", "Unknow
 
 
 def words_for(language: str) -> Words:
-    """The words of a language; Swedish ones where we have none, since the text form began in Swedish."""
-    return WORDS.get(language, WORDS["sv"])
+    """The words of a language (en-GB is en); Swedish ones where we have none: the text form began in Swedish."""
+    return WORDS.get(language.partition("-")[0], WORDS["sv"])
 
 
 # --- cleaning

@@ -53,7 +53,7 @@ def find_model(ref: str, model_dirs: Sequence[Path]) -> ModelFiles:
     """Finds `path:NAME` below one of the model folders, the first that has it. EngineFault says what is
     wrong.
     """
-    name = _name(ref)
+    name = model_name(ref)
     for root in model_dirs:
         candidate = Path(root) / name
         if candidate.exists():
@@ -85,7 +85,8 @@ def demo_model_path() -> Path | None:
     return None
 
 
-def _name(ref: str) -> str:
+def model_name(ref: str) -> str:
+    """The NAME in `path:NAME`. Raises EngineFault where it cannot lie below a model folder."""
     name = ref.removeprefix(_SCHEME)
     if not ref.startswith(_SCHEME) or not name.strip() or "\0" in name:
         raise EngineFault(

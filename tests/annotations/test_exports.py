@@ -214,3 +214,12 @@ def test_taking_out_real_data_of_an_open_study_is_logged_and_told_in_every_later
     [look] = package.manifest["results_seen"]
     assert (look["judged"], look["planned"]) == (2, 36)
     assert campaign.events.filter(what="results seen").count() == 1
+
+
+def test_a_place_that_cannot_be_written_is_refused(campaign, tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(Refusal) as refusal:
+        exports.export(campaign, tmp_path / "file" / "out")
+
+    assert refusal.value.file == str(tmp_path / "file" / "out")

@@ -225,7 +225,8 @@ def test_inviting_prints_links_that_work(client, campaign, settings):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("slug", "count", "said"), [("nowhere", 1, "no campaign"), ("", 0, "--count 1"), ("", 5, "at most 2")]
+    ("slug", "count", "said"),
+    [("nowhere", 1, "no campaign"), ("", 0, "--count 1"), ("", 10**8, "at most 1,000"), ("", 5, "at most 2")],
 )
 def test_an_invitation_that_cannot_be_made_says_why(make_campaign, slug, count, said):
     campaign = make_campaign(max_annotators=2)

@@ -122,3 +122,36 @@ def test_the_command_tells_what_was_simulated(campaign, capsys):
     )
 
     assert json.loads(capsys.readouterr().out) == {"annotators": 10, "judgements": 72, "run": "dry"}
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[1]", None),
+        ('{"careless": 3}', "careless"),
+        ('{"tie": -1}', "tie"),
+        ('{"left": 1e9}', "left"),
+        ('{"systems": {"a": 1e9}}', "systems.a"),
+    ],
+)
+def test_effects_that_cannot_be_simulated_are_refused_by_their_key(tmp_path, text, key):
+    (tmp_path / "effects.json").write_text(text)
+
+    with pytest.raises(Refusal) as refusal:
+        Effects.read(tmp_path / "effects.json", ["a", "b"])
+
+    assert refusal.value.key == key
+
+
+@pytest.mark.parametrize(("option", "value"), [("--run", "x" * 61), ("--seed", str(10**23))])
+def test_a_run_that_the_database_cannot_hold_is_refused(campaign, capsys, option, value):
+    given = {"--annotators": "1", "--seed": "1", "--run": "dry"} | {option: value}
+
+    with pytest.raises(SystemExit) as end:
+        call_command(
+            "simulate_annotators", campaign.slug, *[part for pair in given.items() for part in pair], "--json"
+        )
+
+    assert end.value.code == 1
+    assert json.loads(capsys.readouterr().out)["key"] == option
+    assert not campaign.runs.exists()

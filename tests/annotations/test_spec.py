@@ -125,6 +125,40 @@ def test_too_few_annotators_for_once_says_how_many_are_needed(demo):
     assert "expected_annotators to 6" in faults["campaign.same_context"]
 
 
+@pytest.mark.parametrize(
+    ("there", "instead", "key"),
+    [
+        ("samples = 2", "samples = 1_000_000_000_000", "systems[1].samples"),
+        ("path:models/flashback-gpt", "path:../secrets", "systems[1].model"),
+        ("path:models/flashback-gpt", "path:/etc", "systems[1].model"),
+        ('name = "Pilot 1"', 'name = "日本"', "campaign.slug"),
+        ("text.sv", "text.se", "consent.text"),
+        ("[plan]", "[power]\nva = [0.1, nan]\n[plan]", "power.va"),
+        ("looks = [0.5]", "exclude = { controls = nan }", "plan.exclude"),
+        ("expected_annotators = 6", "expected_annotators = 6\nmax_annotators = 2", "access.max_annotators"),
+    ],
+)
+def test_a_value_that_could_do_harm_later_is_refused_by_its_key(demo, there, instead, key):
+    assert there in GOOD
+
+    faults = faults_of(GOOD.replace(there, instead))
+
+    assert key in faults
+
+
+def test_one_fault_is_told_once(demo):
+    with pytest.raises(spec.SpecFaults) as caught:
+        spec.create(tomllib.loads(GOOD.replace('name = "Pilot 1"', 'name = ""')))
+
+    assert [fault.key for fault in caught.value.faults] == ["campaign.name"]
+
+
+def test_text_is_cleaned_at_the_entrance(demo):
+    campaign = spec.create(tomllib.loads(GOOD.replace("Pilot 1", r"Pi\u0000lot")))
+
+    assert campaign.name == "Pi\ufffdlot"
+
+
 def test_a_plan_that_speaks_of_others_is_refused(demo):
     faults = faults_of(GOOD.replace('["flashback-gpt", "human", "kindness"]', '["gpt", "human", "charm"]'))
 

@@ -1,5 +1,6 @@
 """Settings from the environment: a wrong value stops the start and is named."""
 
+import json
 import os
 import subprocess
 import sys
@@ -78,3 +79,39 @@ def test_two_data_folders_have_two_secrets(tmp_path):
         keys.add((tmp_path / name / "secret_key").read_text())
 
     assert len(keys) == 2
+
+
+def manage(*arguments, **env):
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | env,
+    )
+
+
+@pytest.mark.parametrize("folder", ["/proc/nothing/here", str(ROOT / "README.md")])
+def test_a_data_folder_that_cannot_be_written_is_told_in_one_line(folder):
+    done = manage("open_campaign", "x", REPLIK_DATA_DIR=folder)
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "REPLIK_DATA_DIR" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://u:secret@h/n", "DATABASE_URL"),
+        ("sqlite:////nothing/here/db", "DATABASE_URL"),
+        ("postgres://u:secret@127.0.0.1:1/n", "DATABASE_URL"),
+        ("", "migrate"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_a_refusal_in_json_too(tmp_path, url, said):
+    done = manage("open_campaign", "x", "--json", REPLIK_DATA_DIR=str(tmp_path), DATABASE_URL=url)
+
+    assert done.returncode == 1
+    assert said in json.loads(done.stdout)["error"]
+    assert "secret" not in done.stdout + done.stderr

@@ -277,6 +277,22 @@ def test_a_corpus_needs_a_name_that_fits(write: WriteFile, rejects: Path, name: 
     assert refusal.value.key == "corpus"
 
 
+def test_a_corpus_name_is_one_line(write: WriteFile, rejects: Path) -> None:
+    with pytest.raises(Refusal) as refusal:
+        import_file(write(thread_line()), "a\nb", rejects_dir=rejects)
+
+    assert refusal.value.key == "corpus"
+    assert not Corpus.objects.exists()
+
+
+@pytest.mark.parametrize("language", ["!!", "svenska", "sv_SE"])
+def test_a_language_is_a_code(write: WriteFile, rejects: Path, language: str) -> None:
+    with pytest.raises(Refusal) as refusal:
+        import_file(write(thread_line()), "katter", language=language, rejects_dir=rejects)
+
+    assert refusal.value.key == "language"
+
+
 # --- all or nothing
 
 

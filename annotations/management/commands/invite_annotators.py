@@ -31,7 +31,7 @@ class Command(CampaignCommand):
 def invite(campaign: Campaign, count: int) -> list[str]:
     """Admits so many people and returns their links; all of them or none."""
     if not 1 <= count <= MOST:
-        raise Refusal(f"It is {count}; use a number from 1 to {MOST:,}.", key="--count")
+        raise Refusal(f"It is {count}. Use --count 1 or more, and at most {MOST:,} at a time.", key="--count")
     with transaction.atomic():
         campaign = Campaign.objects.select_for_update().get(pk=campaign.pk)
         if campaign.status in (Campaign.Status.CLOSED, Campaign.Status.ARCHIVED):

@@ -28,8 +28,9 @@ class Command(ReplikCommand):
                 key="--host",
             )
         _refuse_taken(host, port)
-        call_command("migrate", verbosity=0, interactive=False)
         supervisor = Supervisor(host, port, self._told)
+        supervisor.hold()
+        call_command("migrate", verbosity=0, interactive=False)
         login = None
         if with_demo:
             from evalsite import demo
