@@ -126,31 +126,45 @@ def simulate(
         run = Run.objects.create(campaign=campaign, name=name, seed=seed, effects=asdict(effects))
         slots = slots_for_run(run)
         people = [_person(campaign, run, number) for number in range(1, annotators + 1)]
-    world = _World(seed, effects)
-    busy, done = people, 0
+    try:
+        done = _play(
+            campaign, people, _World(seed, effects), lambda n: progress(n, slots) if progress else None
+        )
+    except BaseException:
+        # Half a run would look like a whole one, and keep the name.
+        run.delete()
+        Annotator.objects.filter(pk__in=[person.annotator_id for person in people]).delete()
+        raise
+    return Simulated(annotators, done * campaign.criteria.count(), name)
+
+
+def _play(campaign: Campaign, busy: list[Participation], world: "_World", told: Callable[[int], None]) -> int:
+    """The people take turns until none of them gets another item; returns how many items they judged."""
+    criteria = work.criteria_of(campaign)
+    done = 0
     while busy:
         still = []
         for person in busy:
             held = work.claim(person, database_now())
             if held is None:
                 continue
+            answers = {
+                (criterion.key, ""): world.answer(person, held, criterion.key, criterion.scale)
+                for criterion in criteria
+            }
             work.submit(
                 held,
-                f"{name}-{held.token}",
-                {
-                    (criterion.key, ""): world.answer(person, held, criterion.key, criterion.scale)
-                    for criterion in work.criteria_of(campaign)
-                },
+                f"simulated-{held.token}",
+                answers,
                 database_now(),
                 layout=Assignment.Layout.BESIDE,
                 seconds=world.seconds(person, held),
             )
             done += 1
             still.append(person)
-            if progress:
-                progress(done, slots)
+            told(done)
         busy = still
-    return Simulated(annotators, done * campaign.criteria.count(), name)
+    return done
 
 
 def _person(campaign: Campaign, run: Run, number: int) -> Participation:

@@ -146,7 +146,9 @@ class Supervisor:
 
     def start(self) -> None:
         # Links to this site, made here or by commands in another terminal, name where it is served.
-        (settings.DATA_DIR / "site_url").write_text(f"http://{self.host}:{self.port}\n")
+        # An address that means all of this machine's is none that anybody could follow.
+        if self.host not in ("0.0.0.0", "::"):  # noqa: S104
+            (settings.DATA_DIR / "site_url").write_text(f"http://{self.host}:{self.port}\n")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._told_to_stop)
         self._release()

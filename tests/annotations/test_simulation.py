@@ -155,3 +155,16 @@ def test_a_run_that_the_database_cannot_hold_is_refused(campaign, capsys, option
     assert end.value.code == 1
     assert json.loads(capsys.readouterr().out)["key"] == option
     assert not campaign.runs.exists()
+
+
+def test_a_run_that_is_cut_short_leaves_nothing_that_looks_whole(campaign):
+    def stop(done, total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(campaign, annotators=10, seed=1, name="dry", effects=Effects(), progress=stop)
+
+    assert not campaign.runs.exists()
+    assert not Assignment.objects.exists()
+    assert not Slot.objects.exclude(run=None).exists()
