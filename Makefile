@@ -6,7 +6,8 @@ PORT ?= 8000
 
 # What may differ between databases: locks, constraints, JSON, text. Pages that only show are tested on SQLite.
 ON_POSTGRES = tests/generation tests/annotations tests/analysis/test_report.py tests/analysis/test_report_views.py \
-	--ignore=tests/annotations/test_admin.py --ignore=tests/annotations/test_campaign_page.py
+	--ignore=tests/annotations/test_admin.py --ignore=tests/annotations/test_campaign_page.py \
+	--ignore=tests/annotations/test_spec.py --ignore=tests/annotations/test_balance.py
 
 .PHONY: setup run test check pictures bench clean
 
