@@ -15,10 +15,11 @@ from django.contrib.auth import get_user_model
 from annotations import spec
 from annotations.models import Campaign
 from annotations.simulation import Effects, simulate
+from annotations.waiting import wait_for
 from generation.commands import Refusal
 from generation.corpora import import_file
 from generation.engines.folders import demo_model_path
-from generation.models import Corpus, Job, Reply
+from generation.models import Corpus, Job
 from generation.progress import Bar
 
 HERE = Path(__file__).resolve().parent
@@ -99,29 +100,12 @@ def play(tend: Tend) -> None:
 
 
 def _await_replies(campaign: Campaign, tend: Tend) -> None:
-    campaign.refresh_from_db()
-    bar = Bar(sys.stderr, "replies written")
-    while campaign.status == Campaign.Status.GENERATING:
-        if campaign.order is not None:
-            progress = campaign.order.progress()
-            failed = progress.counts[Reply.Status.FAILED]
-            bar.show(progress.done, progress.total, progress.time_left, f"{failed} failed" if failed else "")
-        tend()
-        time.sleep(0.5)
-        campaign.refresh_from_db()
-    if campaign.order is not None and campaign.status == Campaign.Status.REVIEW:
-        progress = campaign.order.progress()
-        bar.show(progress.done, progress.total)
-    bar.end()
-    while campaign.status == Campaign.Status.REVIEW:
-        job = campaign.preparing
-        if job is not None and job.status == Job.Status.FINISHED:
-            break
-        if job is not None and job.status == Job.Status.FAILED:
-            raise Refusal(f"The demo's items could not be prepared: {job.error}")
-        tend()
-        time.sleep(0.2)
-        campaign.refresh_from_db()
+    if campaign.status not in (Campaign.Status.GENERATING, Campaign.Status.REVIEW):
+        return
+    wait_for(campaign, tend)
+    job = campaign.preparing
+    if job is not None and job.status == Job.Status.FAILED:
+        raise Refusal(f"The demo's items could not be prepared: {job.error}")
 
 
 def _dry_run(campaign: Campaign) -> None:

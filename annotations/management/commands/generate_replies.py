@@ -1,5 +1,3 @@
-import sys
-import time
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -7,9 +5,9 @@ from django.core.management.base import CommandParser
 from annotations.commands import CampaignCommand, find_campaign
 from annotations.life import ArrowRefused
 from annotations.models import Campaign, Selection
+from annotations.waiting import wait_for
 from generation.commands import Refusal
-from generation.models import Job, Reply
-from generation.progress import Bar
+from generation.models import Reply
 
 
 class Command(CampaignCommand):
@@ -35,24 +33,6 @@ class Command(CampaignCommand):
             self.exit_code = 1
         self.say(", ".join(f"{n} {status}" for status, n in told.items() if n) or "nothing to write")
         return told
-
-
-def wait_for(campaign: Campaign) -> None:
-    """Until the replies are written and the items prepared. Someone else's workers do the work."""
-    bar = Bar(sys.stderr, "replies")
-    while True:
-        campaign.refresh_from_db()
-        if campaign.order is None:
-            break  # cancelled meanwhile
-        progress = campaign.order.progress()
-        failed = progress.counts[Reply.Status.FAILED]
-        bar.show(progress.done, progress.total, progress.time_left, f"{failed} failed" if failed else "")
-        job = campaign.preparing
-        prepared = job is not None and job.status in (Job.Status.FINISHED, Job.Status.FAILED)
-        if campaign.status != Campaign.Status.GENERATING and prepared:
-            break
-        time.sleep(0.5)
-    bar.end()
 
 
 def counts(campaign: Campaign) -> dict[str, int]:
