@@ -63,12 +63,17 @@ def fair_load(campaign: Campaign, slots: int, people: int) -> int:
     return min(campaign.items_per_annotator, max(1, math.floor(2 * mean)))
 
 
-def load_limit(participation: Participation) -> int:
+def main_items(campaign: Campaign) -> int:
+    return campaign.items.filter(kind=Item.Kind.MAIN).count()
+
+
+def load_limit(participation: Participation, items: int | None = None) -> int:
+    """How many items this person may judge; `items` is how many the campaign has, where that is known already."""
     campaign = participation.campaign
     if participation.run_id:
         # A run says itself how many annotators it has; they share the work as they come.
         return campaign.items_per_annotator
-    slots = campaign.items.filter(kind=Item.Kind.MAIN).count() * campaign.annotators_per_item
+    slots = (main_items(campaign) if items is None else items) * campaign.annotators_per_item
     return fair_load(campaign, slots, campaign.expected_annotators)
 
 
@@ -133,9 +138,10 @@ def claim(participation: Participation, now: datetime) -> Assignment | None:
             )
         )
         held = [row for row in shown if row[2] in (Assignment.Status.OPEN, Assignment.Status.SUBMITTED)]
-        if len(held) >= load_limit(participation):
+        items = main_items(campaign)
+        if len(held) >= load_limit(participation, items):
             return None
-        slot = _take(participation, shown, _sides(held))
+        slot = _take(participation, shown, _sides(held), items)
         if slot is None:
             return None
         Assignment.objects.create(
@@ -162,7 +168,7 @@ def _sides(held: list[tuple[Any, ...]]) -> dict[int, int]:
 
 
 def _take(
-    participation: Participation, shown: list[tuple[Any, ...]], sides: Mapping[Any, int]
+    participation: Participation, shown: list[tuple[Any, ...]], sides: Mapping[Any, int], items: int
 ) -> Slot | None:
     """Takes, among the free slots of the lowest pass that has one for this person, the one that best evens the sides.
 
@@ -170,9 +176,8 @@ def _take(
     """
     campaign = participation.campaign
     free = eligible(participation, shown)
-    places = campaign.items.filter(kind=Item.Kind.MAIN).count()
     who = f"{participation.run.name if participation.run else ''}:{participation.number}"
-    start = balance.start_point(campaign.seed, who, places)
+    start = balance.start_point(campaign.seed, who, items)
     for number in range(1, campaign.annotators_per_item + 1):
         for _ in range(TRIES):
             found = {slot.pk: slot for slot in _look(free.filter(number=number), start)}
